@@ -13,6 +13,7 @@ CertmillError
 │   ├── StateUnavailable      Redis is away
 │   ├── NewerRelease          a newer release wrote a value in a version that this release cannot read
 │   └── Busy                  another process holds the lock; nothing is wrong
+│       └── RegistrationPostponed  the CA failed to register an account; its back-off has not ended
 └── Permanent                 the same request would fail again until a person or time changes something
     ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
     ├── Forbidden             the Kubernetes API refuses the request: a role is missing
@@ -106,6 +107,10 @@ class NewerRelease(Temporary):
 
 class Busy(Temporary):
     """Somebody else holds what we need; nothing is wrong."""
+
+
+class RegistrationPostponed(Busy):
+    """A request to register the account has failed for a time, and its back-off has not ended."""
 
 
 class Permanent(CertmillError):

@@ -144,6 +144,10 @@ class Settings(BaseModel):
     renewal_jitter_seconds: float = Field(default=3600.0, ge=0.0)
     """Renewals are spread over this time (at most a hundredth of the lifetime)."""
 
+    fallback_after_seconds: float = Field(default=300.0, ge=1.0)
+    """How long a run waits for a CA that does not answer before it may use an issuer of the annotation
+    certmill.io/fallback-issuers. At most a hundredth of the lifetime of the stored certificate."""
+
     flower_address: str = "127.0.0.1"
     """Where Flower listens."""
 

@@ -9,6 +9,7 @@ from certmill.certificates import conditions, statuses, temporary
 from certmill.certificates.candidates import Candidate
 from certmill.errors import Conflict
 from certmill.model.certificate import Certificate
+from certmill.model.fallback import FALLBACK_SECONDS, Fallback
 from certmill.model.reason import Reason
 from certmill.model.trigger import ReconcileOptions
 from certmill.observe import certificates
@@ -50,6 +51,19 @@ class Moment:
         """Whether a new certificate was requested, now or while the last run was under way."""
         return self.options.force or self.state.rerun_reason == "force"
 
+    @property
+    def spec(self) -> str:
+        """The digest of the candidate that the run under way uses, or that the next one must use; "" if the
+        next run uses the first candidate."""
+        return self.state.spec or (self.fallback.spec if self.fallback is not None else "")
+
+    @property
+    def fallback(self) -> Fallback | None:
+        """Set if the run under way, or the next one, uses a fall-back issuer."""
+        found = self.state.fallback
+        is_old = found is not None and not self.state.spec and self.now > found.at + FALLBACK_SECONDS
+        return None if is_old else found
+
 
 class ObservationOutdated(Exception):
     """The run state has changed since the observation. The observation is made again."""
@@ -64,7 +78,7 @@ def begin_run(
     The temporary pair is stored first: if the process dies after the run has begun, no other process stores
     it. If a run is under way but its status was not written (the home was not available), the status is
     written now."""
-    now, violation = moment.now, decision.violation
+    now, violation = moment.now, _with_issuer(decision.violation, moment.fallback, candidate)
     is_temporary_stored = temporary.is_asked_for(observation.certificate) and temporary.store(
         ports.home, ports.events, observation, now=now
     )
@@ -86,6 +100,14 @@ def begin_run(
         _write_times(ports, observation, now)
     publish_run = publish_run and (verdict is Verdict.BEGUN or status_missing)
     return Reconciled(reason=violation.message, run=run, publish_run=publish_run)
+
+
+def _with_issuer(violation: Violation, fallback: Fallback | None, candidate: Candidate) -> Violation:
+    """The violation, whose message names the issuer if it is a fall-back issuer, and the reason."""
+    if fallback is None or fallback.spec != candidate.spec:
+        return violation
+    message = f"{violation.message}; uses {candidate.identity}, because {fallback.reason}"
+    return replace(violation, message=message)
 
 
 def _begin(

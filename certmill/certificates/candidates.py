@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from certmill.certificates.digest import digest
 from certmill.errors import InvalidManifest, Permanent
+from certmill.model.annotations import FALLBACK_ISSUERS
 from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.fallback_issuers import fallback_issuers_in
 from certmill.model.issuer import Issuer
 from certmill.model.object_ref import CLUSTER_ISSUER, ISSUER, ObjectRef
 
@@ -38,8 +40,26 @@ class Candidate:
 
 
 def candidate_refs(certificate: Certificate) -> tuple[IssuerRef, ...]:
-    """The candidates as the manifest names them; some may not exist. Pure."""
-    return (certificate.issuer_ref, *certificate.fallback_issuers)
+    """The candidates as the manifest names them, without repetitions; some may not exist. Pure."""
+    first = certificate.issuer_ref
+    others = (
+        ref for ref in certificate.fallback_issuers if _identity(certificate, ref) != certificate.issuer
+    )
+    return (first, *others)
+
+
+def with_fallbacks(certificate: Certificate, candidates: Sequence[Candidate]) -> Certificate:
+    """The Certificate with the fall-back issuers that apply to it: its own, or else those of the issuer in
+    spec.issuerRef. `candidates`: in any order. Pure."""
+    first = next((one.issuer for one in candidates if one.ref == certificate.issuer_ref), None)
+    return _with_fallbacks(certificate, first)
+
+
+def _with_fallbacks(certificate: Certificate, first: Issuer | None) -> Certificate:
+    if first is None or certificate.fallback_issuers or FALLBACK_ISSUERS in certificate.annotations:
+        return certificate
+    refs = fallback_issuers_in(first.annotations, default_kind=first.kind).refs
+    return replace(certificate, fallback_issuers=refs) if refs else certificate
 
 
 def candidates_for(home: Issuers, certificate: Certificate) -> tuple[Candidate, ...]:
@@ -47,18 +67,22 @@ def candidates_for(home: Issuers, certificate: Certificate) -> tuple[Candidate, 
     for it. Another one that does not exist, or is not valid, is left out.
 
     Raises InvalidManifest if the first is not valid, and HomeUnavailable."""
-    first, *others = candidate_refs(certificate)
-    found = [_candidate(home, certificate, first)]
-    for ref in others:
+    first = _candidate(home, certificate, certificate.issuer_ref)
+    found = [first]
+    for ref in candidate_refs(_with_fallbacks(certificate, first.issuer))[1:]:
         with suppress(InvalidManifest):
             found.append(_candidate(home, certificate, ref))
-    return tuple(one for one in found if one is found[0] or one.issuer is not None)
+    return tuple(one for one in found if one is first or one.issuer is not None)
 
 
 def _candidate(home: Issuers, certificate: Certificate, ref: IssuerRef) -> Candidate:
-    identity = ref.within(certificate.namespace)
+    identity = _identity(certificate, ref)
     issuer = home.issuer(identity)
     return Candidate(ref=ref, identity=identity, spec=digest(certificate, issuer), issuer=issuer)
+
+
+def _identity(certificate: Certificate, ref: IssuerRef) -> ObjectRef:
+    return ref.within(certificate.namespace)
 
 
 def candidate_of(candidates: Sequence[Candidate], spec: str) -> Candidate | None:
@@ -71,6 +95,14 @@ def run_first(candidates: Sequence[Candidate], spec: str) -> tuple[Candidate, ..
     """The candidates in their order, but first the one of the run under way, whose record has this digest.
     With "" there is no run. Pure."""
     return tuple(sorted(candidates, key=lambda candidate: candidate.spec != spec))
+
+
+def next_candidate(candidates: Sequence[Candidate], spec: str) -> Candidate | None:
+    """The candidate that comes after the one whose digest is `spec`; None if that is the last one, or none of
+    them. `candidates`: in the order of preference. Pure."""
+    specs = [candidate.spec for candidate in candidates]
+    following = specs.index(spec) + 1 if spec in specs else len(specs)
+    return candidates[following] if following < len(specs) else None
 
 
 def ref_of(certificate: Certificate, issuer: ObjectRef) -> IssuerRef:

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
 from certmill.certificates.begin_run import Moment, ObservationOutdated, Reconciled, begin_run
-from certmill.certificates.candidates import Candidate, candidate_of, candidates_for, run_first
+from certmill.certificates.candidates import (
+    Candidate,
+    candidate_of,
+    candidates_for,
+    run_first,
+    with_fallbacks,
+)
 from certmill.certificates.digest import digest
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
@@ -76,9 +83,11 @@ class Reconciler:
             return self._forget(certificate_id)
         certificate, status = observed.certificate, observed.status
         try:
-            candidates = run_first(candidates_for(ports.home, certificate), moment.state.spec)
+            candidates = run_first(candidates_for(ports.home, certificate), moment.spec)
         except InvalidManifest as error:
             return self._without_issuer(observed, str(error), moment)
+        certificate = with_fallbacks(certificate, candidates)
+        observed = replace(observed, certificate=certificate)
         secret, unusable = self._secret(certificate)
         if (refused := self._refuse_to_write(observed, candidates, secret, moment=moment)) is not None:
             return refused
@@ -90,7 +99,7 @@ class Reconciler:
         decision = as_requested(
             decide(observation, moment.now),
             asked=moment.forced or conditions.is_triggered(status),
-            ignore_back_off=moment.options.ignore_back_off,
+            ignore_back_off=moment.options.ignore_back_off or moment.fallback is not None,
         )
         return self._apply(decision, observation, moment, candidates[0])
 

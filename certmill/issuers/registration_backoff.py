@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 
-from certmill.errors import Busy, CertmillError, SecretUnusable, Temporary
+from certmill.errors import CertmillError, RegistrationPostponed, SecretUnusable, Temporary
 from certmill.model.issuer import Issuer
 from certmill.runs import backoff
 from certmill.runs.ports import Ports
@@ -38,10 +38,10 @@ def may_register_again(ports: Ports, refused: Postponement, *, is_first_try: boo
 
 
 def require_time(ports: Ports, issuer: Issuer) -> None:
-    """Raises Busy, with `retry_after` in seconds, if the back-off has not ended."""
+    """Raises RegistrationPostponed, with `retry_after` in seconds, if the back-off has not ended."""
     found, now = postponed(ports, issuer), ports.clock.now()
     if found is not None and not found.final and found.until > now:
-        raise Busy(
+        raise RegistrationPostponed(
             f"the account of {issuer.reference} is not registered yet: {found.reason}",
             retry_after=found.until - now,
         )

@@ -17,7 +17,7 @@ from certmill.errors import Permanent
 from certmill.issuers import account, registration_backoff
 from certmill.model.certificate import Certificate
 from certmill.model.object_ref import ObjectRef
-from certmill.runs.outcomes import Waiting
+from certmill.runs.outcomes import Trouble, Waiting
 from certmill.runs.ports import Ports
 from certmill.runs.step_context import StepContext
 
@@ -44,7 +44,11 @@ def for_refused(context: StepContext, reason: str) -> Waiting:
         return ready
     refusal = registration_backoff.refusal(context.ports, context.issuer)
     seconds = max(1.0, refusal.until - context.ports.clock.now()) if refusal is not None else LOOK_SECONDS
-    return Waiting(reason=f"{context.issuer.reference} is not ready: {reason}", seconds=seconds)
+    return Waiting(
+        reason=f"{context.issuer.reference} is not ready: {reason}",
+        seconds=seconds,
+        trouble=Trouble.NOT_READY,
+    )
 
 
 def note(context: StepContext) -> Waiting | None:

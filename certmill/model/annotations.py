@@ -29,6 +29,10 @@ ISSUER_GROUP: Final = "cert-manager.io/issuer-group"
 """On a Secret: the issuer of its pair, as in the Certificate's issuerRef. (On an Ingress, kind and group: of
 the issuer that the Ingress asks for.)"""
 
+FALLBACK_ISSUERS: Final = "certmill.io/fallback-issuers"
+"""On a Certificate, or on an issuer for its Certificates: the issuers that may issue in place of the first
+one, in order of preference (model.fallback_issuers)."""
+
 CREATED_BY: Final = "certmill.io/created-by"
 CREATED_BY_REQUEST: Final = "request"
 """On a Certificate from a request: requests may change it until a manifest is applied over it."""

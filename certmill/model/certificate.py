@@ -114,8 +114,8 @@ class Certificate:
     secret_name: str
     issuer_ref: IssuerRef
     fallback_issuers: tuple[IssuerRef, ...] = ()
-    """The issuers that may issue in place of the first one, in order of preference. No manifest sets them
-    yet."""
+    """The issuers that may issue in place of the first one, in order of preference: those of the annotation.
+    Without the annotation, those of the first issuer's annotation (candidates.with_fallbacks)."""
     common_name: str = ""
     dns_names: tuple[str, ...] = ()
     ip_addresses: tuple[str, ...] = ()

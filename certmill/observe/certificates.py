@@ -112,6 +112,21 @@ def run_dropped(certificate: str, *, run: int, reason: str, seconds: float) -> N
     recording.sink().run("dropped", "", seconds)
 
 
+def fell_back(certificate: str, *, run: int, step: str, used: str, following: str, reason: str) -> None:
+    """A run has ended because its issuer (`used`) cannot issue now; the next run uses the issuer
+    `following`."""
+    _log.warning(
+        "certificate.fell_back",
+        certificate=certificate,
+        run=run,
+        step=step,
+        used=used,
+        following=following,
+        reason=reason,
+    )
+    recording.sink().fallback(used, following)
+
+
 def adopted(certificate: str, *, not_after: float | None, renew_at: float | None) -> None:
     """A correct pair was adopted: this installation did not issue it, or Redis lost its data."""
     _log.info(

@@ -32,6 +32,7 @@ _CONTROLLERS: Final = {
 """The cert-manager controller that corresponds to a step."""
 MOST_CA_HOSTS: Final = 100
 MOST_SERIES_OF_A_HOST: Final = 100
+MOST_FALLBACK_SERIES: Final = 100
 OTHER: Final = "other"
 _STEP_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RUN_BUCKETS: Final = (
@@ -58,6 +59,7 @@ SYNC_ERRORS: Final = "certmanager_controller_sync_error_count"
 
 
 _WAITS = "Times that a run waited for a rate limit of its CA, instead of an answer 429."
+_FALLBACKS = "Times that another issuer took the place of one that could not issue."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class _Families:
     run_seconds: Histogram
     redis_errors: Counter
     rate_limit_waits: Counter
+    fallbacks: Counter
     acme_seconds: Summary
 
     @classmethod
@@ -105,6 +108,7 @@ class _Families:
                 "certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry
             ),
             rate_limit_waits=Counter("certmill_rate_limit_waits", _WAITS, ["limit"], registry=registry),
+            fallbacks=Counter("certmill_fallbacks", _FALLBACKS, ["from", "to"], registry=registry),
             acme_seconds=Summary(
                 "certmanager_http_acme_client_request_duration_seconds",
                 "Seconds of requests to CAs.",
@@ -130,6 +134,7 @@ class ProcessMetrics:
         self._sync_errors: Tally[str] = Tally()
         self._hosts: set[str] = set()
         self._series_of_host: Tally[str] = Tally()
+        self._fallbacks: set[tuple[str, str]] = set()
 
     def step(self, step: str, outcome: str, seconds: float) -> None:
         self._families.step_outcomes.labels(step, outcome).inc()
@@ -162,6 +167,14 @@ class ProcessMetrics:
 
     def rate_limit_wait(self, limit: str) -> None:
         self._families.rate_limit_waits.labels(limit).inc()
+
+    def fallback(self, used: str, following: str) -> None:
+        with self._guard:
+            pair = (used, following)
+            if pair not in self._fallbacks and len(self._fallbacks) >= MOST_FALLBACK_SERIES:
+                pair = (OTHER, OTHER)
+            self._fallbacks.add(pair)
+        self._families.fallbacks.labels(*pair).inc()
 
     def text(self) -> Iterator[str]:
         """Everything in Prometheus' text format, a metric at a time."""

@@ -36,6 +36,9 @@ class Sink(Protocol):
     def rate_limit_wait(self, limit: str) -> None:
         """A run waits because a rate limit of its CA is reached."""
 
+    def fallback(self, used: str, following: str) -> None:
+        """The issuer `used` cannot issue now, and the next run uses the issuer `following`."""
+
 
 class _Nothing:
     def step(self, step: str, outcome: str, seconds: float) -> None: ...
@@ -49,6 +52,8 @@ class _Nothing:
     def redis_error(self) -> None: ...
 
     def rate_limit_wait(self, limit: str) -> None: ...
+
+    def fallback(self, used: str, following: str) -> None: ...
 
 
 class _Recording:

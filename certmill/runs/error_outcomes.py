@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from certmill.errors import Busy, CertmillError, Conflict, HomeUnavailable, OrderGone, Temporary
+from certmill.renewal.fallback import trouble_of
 from certmill.runs import backoff
 from certmill.runs.outcomes import Failed, Outcome, Restart, Waiting
 from certmill.runs.step_context import StepContext
@@ -16,7 +17,13 @@ def outcome_of(error: CertmillError, context: StepContext) -> Outcome:
         return Restart(step="create_order", reason=reason, facts=context.facts.without_order())
     if isinstance(error, Busy):
         seconds = backoff.busy_delay(error, context.elapsed(), context.ports.jitter())
-        return Waiting(reason=str(error), seconds=seconds, counted=False, facts=context.facts)
+        return Waiting(
+            reason=str(error),
+            seconds=seconds,
+            counted=False,
+            trouble=trouble_of(error),
+            facts=context.facts,
+        )
     if isinstance(error, Temporary):
         return _retry(error, context)
     return Failed(error=error, facts=context.facts)
@@ -32,5 +39,6 @@ def _retry(error: Temporary, context: StepContext) -> Waiting:
         seconds=backoff.step_delay(error, tries, context.ports.jitter()),
         failed=True,
         failure_class=error.failure_class,
+        trouble=trouble_of(error),
         facts=context.facts,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from certmill.errors import FailureClass
+from certmill.model.fallback import Fallback
 from certmill.model.object_ref import ISSUER, ObjectRef
 from certmill.model.persisted import JSON_NAME, Codec
 
@@ -94,6 +95,10 @@ class Facts:
     certificate: str = ""
     stored: Stored | None = None
     failure: Failure | None = None
+    ca_out_since: float | None = None
+    """Since when the CA has not answered the current step, or has answered 5xx; None if it answers."""
+    fallback: Fallback | None = None
+    """Set if this run ends because another candidate issuer takes over: for the next run."""
     restarts: int = 0
     """How often this run went back to an earlier step."""
     event_reasons: tuple[str, ...] = field(default=(), metadata={JSON_NAME: "told"})

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from certmill.errors import CertmillError, FailureClass, Temporary
 from certmill.runs.facts import Facts
 from certmill.state.record import Record
+
+
+class Trouble(Enum):
+    """Why a run must wait for its CA: the reasons for which another candidate issuer may take its place
+    (renewal.fallback)."""
+
+    CA_IS_OUT = auto()
+    RATE_LIMITED = auto()
+    NOT_READY = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +43,7 @@ class Waiting:
     failed: bool = False
     failure_class: FailureClass | None = None
     """The class of the error, if there was one."""
+    trouble: Trouble | None = None
     counted: bool = True
     facts: Facts | None = None
 

@@ -68,6 +68,7 @@ class Limits:
     propagation_timeout: float = 600.0
     validation_timeout: float = 300.0
     renewal_jitter: float = 3600.0
+    fallback_after: float = 300.0
     high_water: int = 1000
     short_queue: int = 50
 

@@ -265,5 +265,6 @@ def _limits(settings: Settings) -> Limits:
         propagation_timeout=settings.propagation_timeout_seconds,
         validation_timeout=settings.validation_timeout_seconds,
         renewal_jitter=settings.renewal_jitter_seconds,
+        fallback_after=settings.fallback_after_seconds,
         high_water=settings.high_water,
     )

@@ -14,6 +14,7 @@ from typing import cast
 
 import redis
 
+from certmill.model.fallback import Fallback
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
@@ -221,14 +222,20 @@ class Records:
         """Return the run state. Read it before a decision, and pass it to `begin` or `adopt`. It also changes
         when Redis loses its memory."""
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(keys.record(certificate), "again", "run", "step", "spec")
+            pipe.hmget(keys.record(certificate), "again", "run", "step", "spec", "fallback")
             pipe.get(keys.deletions(certificate))
-            (again, run, step, spec), deletions = cast("tuple[list[str | None], str | None]", pipe.execute())
+            (again, run, step, spec, noted), deletions = cast(
+                "tuple[list[str | None], str | None]", pipe.execute()
+            )
+        fallback, last_run = Fallback.read(noted), int(run or 0)
+        if fallback is not None and not fallback.applies(last_run=last_run, is_under_way=bool(step)):
+            fallback = None
         return RunState(
             rerun_reason=again or "",
             run="under way" if step else run or "0",
             deletions=deletions or "0",
             spec=spec or "" if step else "",
+            fallback=fallback,
         )
 
     @answering

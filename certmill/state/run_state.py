@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from certmill.model.fallback import Fallback
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Trigger
 
@@ -34,12 +35,14 @@ class RunState:
 
     `rerun_reason`: why another run must follow ("force", the digest of a changed manifest, or ""). `run`: the
     number of the last run, "under way", or "0" if Redis knows none. `deletions`: how often a Certificate of
-    this id was deleted lately. `spec`: the digest of the run under way, else ""."""
+    this id was deleted lately. `spec`: the digest of the run under way, else "". `fallback`: set if the run
+    under way, or the next one, uses a fall-back issuer."""
 
     rerun_reason: str
     run: str
     deletions: str
     spec: str = ""
+    fallback: Fallback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from certmill.certificates.candidates import Candidate, candidate_of, candidates_for
+from certmill.certificates.candidates import Candidate, candidate_of, candidates_for, with_fallbacks
 from certmill.errors import Permanent
 from certmill.home.base import Home
 from certmill.model.certificate import Certificate
@@ -15,8 +15,8 @@ from certmill.runs.step_context import StepContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifests:
-    """What was read. `certificate` is None if it does not exist. `candidate` is None if the manifests have
-    changed since the run began, so that it cannot go on."""
+    """What was read. `certificate` has the fall-back issuers that apply to it; it is None if it does not
+    exist. `candidate` is None if the manifests have changed since the run began, so that it cannot go on."""
 
     certificate: Certificate | None = None
     candidate: Candidate | None = None
@@ -55,8 +55,11 @@ def _read(home: Home, context: StepContext) -> RunManifests:
     certificate = home.certificate(context.certificate_id)
     if certificate is None:
         return RunManifests()
-    candidate = candidate_of(candidates_for(home, certificate), context.record.spec)
-    return RunManifests(certificate=certificate, candidate=candidate)
+    candidates = candidates_for(home, certificate)
+    return RunManifests(
+        certificate=with_fallbacks(certificate, candidates),
+        candidate=candidate_of(candidates, context.record.spec),
+    )
 
 
 def _is_deleted(context: StepContext) -> bool:

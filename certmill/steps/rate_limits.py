@@ -20,7 +20,7 @@ from certmill.model.rate_limit import LimitName
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.observe.log import get_logger
 from certmill.runs.facts import ChallengeFacts
-from certmill.runs.outcomes import Waiting
+from certmill.runs.outcomes import Trouble, Waiting
 from certmill.runs.step_context import StepContext
 from certmill.state.buckets import Caller
 
@@ -62,7 +62,12 @@ def waiting(context: StepContext, tokens: Tokens) -> Waiting | None:
     almost empty, the Certificate says so."""
     taken = tokens.take()
     if isinstance(taken, Wait):
-        return Waiting(reason=taken.reason, seconds=taken.seconds, failure_class=FailureClass.RATE_LIMITED)
+        return Waiting(
+            reason=taken.reason,
+            seconds=taken.seconds,
+            failure_class=FailureClass.RATE_LIMITED,
+            trouble=Trouble.RATE_LIMITED,
+        )
     for bucket in tokens.purchase.checked:
         if (
             bucket.name == LimitName.CERTIFICATES_PER_SET

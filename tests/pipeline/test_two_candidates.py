@@ -17,7 +17,9 @@ from certmill.runs import chain
 from certmill.state import keys
 from certmill.testing.memory_ca import MemoryCA
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
+from certmill.views.causes import Cause
 from certmill.views.observations import Observations
+from tests.pipeline.faulty_client import Faulty
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
 
@@ -34,18 +36,22 @@ BACKUP = an_issuer(
 SOLVED = "_acme-challenge.web.example.test"
 
 
+BACKUP_REF = "Issuer/default/backup"
+
+
 class TwoCAs:
-    """The clients of both CAs; `refused`: the error of each new account at the second one."""
+    """The clients of both CAs; `faults`: the errors of the next calls of the first one, by verb; `refused`: the
+    error of each new account at the second one."""
 
     def __init__(self, mill) -> None:
         self._mill = mill
         self.first = mill.world.ca
         self.second = MemoryCA(clock=mill.world.clock, validates=self._validates)
-        self.refused = None
+        self.refused, self.faults = None, {}
 
     def client(self, issuer, key_pem, account):
         if issuer.ref == PROD.ref:
-            return self.first.client(issuer, key_pem, account)
+            return Faulty(self.first.client(issuer, key_pem, account), self.faults)
         if self.refused is not None:
             raise self.refused
         return self.second.client(issuer, key_pem, account)
@@ -76,6 +82,13 @@ def begin_with_the_second(mill):
         origin=UNSAID,
         in_flight_until=mill.world.clock.now() + 10,
     )
+
+
+def begin_again(mill):
+    """Let the back-off end, and play the run that begins then."""
+    mill.world.clock.advance(mill.record().due - mill.world.clock.now())
+    assert mill.reconciler.reconcile(WEB.id).publish_run
+    mill.run()
 
 
 def failing(mill, issuer):
@@ -135,22 +148,17 @@ class Refusing:
         raise SolverMisconfigured(f"the provider of {issuer.reference} refuses our credentials")
 
 
-def test_a_run_waits_for_its_own_issuer_and_describe_names_that_one(mill):
-    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="a test")
+def test_a_fall_back_issuer_that_is_not_ready_ends_its_run_and_the_first_is_next(mill):
     mill.cas.refused = AccountRefused("no such account")
     begin_with_the_second(mill)
 
-    mill.step("register_account")
+    mill.run()
 
-    assert (failing(mill, PROD), failing(mill, BACKUP)) == ([], [WEB.id])
+    assert "Issuer/default/backup is not ready: no such account" in mill.failed
     shown = Observations(mill.ports.home, mill.ports.records.read, mill.world.clock, renewal_jitter=0.0)
-    cause = shown.blocked(WEB, mill.status())
-    assert str(cause) == "issuer: Issuer backup is not ready: no such account"
-    mill.cas.refused = None
-    mill.world.clock.advance(3601)
-    mill.issuers.reconcile_path("Issuer", "default/backup", owner="a test")
-    mill.wake(0)
-    assert mill.record().result == "issued"
+    assert shown.blocked(WEB, mill.status()).cause is Cause.BACKING_OFF
+    begin_again(mill)
+    assert (mill.record().result, len(mill.cas.first.orders)) == ("issued", 1)
 
 
 def test_the_values_of_a_lost_run_are_found_with_the_issuer_that_it_used(mill, redis):

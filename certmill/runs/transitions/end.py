@@ -20,9 +20,10 @@ from certmill.runs.outcomes import (
 )
 from certmill.runs.step_context import StepContext
 from certmill.runs.transitions import commits
+from certmill.runs.transitions.falling_back import UseFallback, reconsidered, use_fallback
 from certmill.runs.transitions.failing import fail
 from certmill.runs.transitions.finishing import finish
-from certmill.runs.transitions.restarting import restart
+from certmill.runs.transitions.restarting import limited, restart
 from certmill.runs.transitions.waiting import leave_to_newer, wait
 from certmill.state.records import Due
 
@@ -38,6 +39,15 @@ def end(
 
     `next_task` returns the id of the task with which this worker starts the next step at once. "" means that
     the next step is published instead. Raises LeaseLost, StateUnavailable."""
+    considered = reconsidered(context, limited(outcome) if isinstance(outcome, Restart) else outcome)
+    if isinstance(considered, UseFallback):
+        return use_fallback(context, considered)
+    return _end(context, considered, reconciler, next_task)
+
+
+def _end(
+    context: StepContext, outcome: Outcome, reconciler: Reconciler, next_task: Callable[[], str]
+) -> StepResult:
     match outcome:
         case Advanced():
             return _advance(context, outcome, next_task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from certmill.certificates.reconcile import Reconciler
 from certmill.errors import CertmillError, FailureClass
 from certmill.issuers import failures as issuer_failures
+from certmill.model.trigger import Trigger
 from certmill.observe import certificates
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Drop, Finished, Proceed, StepResult
@@ -25,6 +26,7 @@ _FIELDS_OF_A_RUN = (
     "lock",
     "unread_since",
     "wait_class",
+    "fallback",
 )
 _REUSE_AFTER = (
     FailureClass.TRANSIENT,
@@ -33,6 +35,7 @@ _REUSE_AFTER = (
     FailureClass.CA_REFUSES_US,
 )
 """After these failures the next run may continue with the order of this one."""
+_ASKED = (Trigger.REQUEST, Trigger.MANUAL)
 
 
 def finish(context: StepContext, outcome: Finished, reconciler: Reconciler) -> StepResult:
@@ -64,8 +67,12 @@ def finish(context: StepContext, outcome: Finished, reconciler: Reconciler) -> S
 def _idle_fields(context: StepContext) -> dict[str, str]:
     """The fields of the idle record. It stays small: facts are stored only if the next run can continue their
     order."""
-    facts, failure = context.facts, context.facts.failure
-    fields = {"done": str(context.record.run), "result": _result(facts)}
+    facts, failure, record = context.facts, context.facts.failure, context.record
+    if facts.fallback is not None:
+        # The next run goes on for the same caller, who waits until a run is done.
+        root = {"next_root": record.root_id} if record.trigger in _ASKED else {}
+        return {"fallback": facts.fallback.to_json(), "next_trigger": record.trigger.value, **root}
+    fields = {"done": str(record.run), "result": _result(facts)}
     if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
         fields["facts"] = facts.reusable().to_json()
     if failure is not None and facts.stored is None:

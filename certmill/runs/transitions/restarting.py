@@ -11,7 +11,6 @@ from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Drop, Failed, Restart, StepResult
 from certmill.runs.step_context import StepContext
 from certmill.runs.transitions import commits, reports
-from certmill.runs.transitions.failing import fail
 from certmill.runs.transitions.waiting import capped
 from certmill.state.records import Due
 
@@ -19,14 +18,10 @@ MAX_RESTARTS = 3
 
 
 def restart(context: StepContext, outcome: Restart) -> StepResult:
-    """Go back to the outcome's step, a limited number of times: a CA that loses each order must not get a new
-    order each second. Raises LeaseLost, StateUnavailable."""
+    """Go back to the outcome's step. Raises LeaseLost, StateUnavailable."""
     if outcome.after is not None:
         return _restart_later(context, outcome, outcome.after)
     facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
-    if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
-        error = CAUnavailable(f"begun again {MAX_RESTARTS} times: {outcome.reason}")
-        return fail(context, Failed(error=error, facts=replace(facts, order="", csr=""), costly=True))
     now = context.ports.clock.now()
     if outcome.step == CLEAN_UP or facts.restarts == 1:
         _commit(context, outcome, facts, Due.IN_FLIGHT, at=now + context.ports.limits.grace, shown=now)
@@ -34,6 +29,15 @@ def restart(context: StepContext, outcome: Restart) -> StepResult:
     at = now + backoff.STEP.delay(facts.restarts, context.ports.jitter())
     _commit(context, outcome, facts, Due.WAITING, at=at, shown=at)
     return Drop()
+
+
+def limited(outcome: Restart) -> Restart | Failed:
+    """The run fails after a number of restarts: a CA that loses each order must not get a new order each
+    second."""
+    if outcome.after is not None or outcome.step == CLEAN_UP or outcome.facts.restarts < MAX_RESTARTS:
+        return outcome
+    error = CAUnavailable(f"begun again {MAX_RESTARTS} times: {outcome.reason}")
+    return Failed(error=error, facts=replace(outcome.facts, order="", csr=""), costly=True)
 
 
 def _restart_later(context: StepContext, outcome: Restart, after: Temporary) -> StepResult:

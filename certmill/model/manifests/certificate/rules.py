@@ -21,6 +21,7 @@ from certmill.model.certificate import (
     SecretTemplate,
     Subject,
 )
+from certmill.model.fallback_issuers import fallback_issuers_in
 from certmill.model.identifiers import shown
 from certmill.model.manifests.certificate.names import check_names, common_name_of
 from certmill.model.manifests.certificate.refusals import (
@@ -39,7 +40,7 @@ from certmill.model.manifests.certificate.schema import (
     SubjectSchema,
 )
 from certmill.model.manifests.schema import Metadata, not_acted_on, refuse_if
-from certmill.model.object_ref import ISSUER_KINDS
+from certmill.model.object_ref import ISSUER, ISSUER_KINDS
 
 DEFAULT_USAGES = ("digital signature", "key encipherment")
 DEFAULT_SIZES = {KeyAlgorithm.RSA: 2048, KeyAlgorithm.ECDSA: 256, KeyAlgorithm.ED25519: 0}
@@ -75,6 +76,7 @@ def certificate_of(
         name=metadata.name,
         secret_name=secret_name,
         issuer_ref=issuer_ref,
+        fallback_issuers=fallback_issuers_in(metadata.annotations or {}, default_kind=ISSUER).refs,
         common_name=common_name_of(spec, {*dns_names, *ip_addresses}),
         dns_names=dns_names,
         ip_addresses=ip_addresses,

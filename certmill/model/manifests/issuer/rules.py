@@ -10,6 +10,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from certmill.errors import InvalidManifest
+from certmill.model.annotations import FALLBACK_ISSUERS
 from certmill.model.identifiers import field_path, shown
 from certmill.model.issuer import ExternalAccountBinding, Issuer, SecretKeyRef
 from certmill.model.manifests.issuer.rate_limits import ANNOTATION as RATE_LIMITS_ANNOTATION
@@ -30,7 +31,7 @@ KEY_ALGORITHM_ANNOTATION = "certmill.io/account-key-algorithm"
 KEY_ALGORITHMS = ("RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-256", "ECDSA-384", "ECDSA-521")
 
 _OUR_PREFIX = "certmill.io/"
-_OUR_ANNOTATIONS = (KEY_ALGORITHM_ANNOTATION, RATE_LIMITS_ANNOTATION)
+_OUR_ANNOTATIONS = (KEY_ALGORITHM_ANNOTATION, RATE_LIMITS_ANNOTATION, FALLBACK_ISSUERS)
 _ACME_V1 = frozenset({"acme-v01.api.letsencrypt.org", "acme-staging.api.letsencrypt.org"})
 _MAX_PREFERRED_CHAIN = 64
 _EMAIL = re.compile(r"[^\s@,?]{1,64}@[^\s@,?]{1,255}")
