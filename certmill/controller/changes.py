@@ -153,10 +153,11 @@ def is_adoptable(certificate: CertificateView, secret: SecretView | None, *, now
 
 def is_unfinished(certificate: CertificateView, secret: SecretView | None) -> bool:
     """Whether work is left for the Certificate, so a lost reconcile request must be repeated. A Certificate
-    that failed for its current generation has a due time already."""
+    that failed for its current generation has a due time already. The issuer of its Secret may be a fall-back
+    issuer."""
     if certificate.deleting:
         return False
-    stored = secret is not None and _belongs(certificate, secret)
+    stored = secret is not None and secret.certificate == certificate.name
     return certificate.issuing or not (certificate.failed or (certificate.ready and stored))
 
 

@@ -20,8 +20,8 @@ from certmill.runs.outcomes import (
 )
 from certmill.runs.step_context import StepContext
 from certmill.runs.transitions import commits
-from certmill.runs.transitions.falling_back import UseFallback, reconsidered, use_fallback
 from certmill.runs.transitions.failing import fail
+from certmill.runs.transitions.falling_back import UseFallback, reconsidered, use_fallback
 from certmill.runs.transitions.finishing import finish
 from certmill.runs.transitions.restarting import limited, restart
 from certmill.runs.transitions.waiting import leave_to_newer, wait

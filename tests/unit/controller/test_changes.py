@@ -294,3 +294,11 @@ def test_a_certificate_that_is_being_deleted_is_reconciled_once_and_never_adopte
         certificate(ISSUED, deletionTimestamp=going["deletionTimestamp"]), secret, now=NOW
     )
     assert not changes.is_unfinished(certificate(deletionTimestamp=going["deletionTimestamp"]), None)
+
+
+def test_a_pair_of_a_fall_back_issuer_leaves_no_work():
+    secret = secret_view(a_secret(issuer=("backup", "Issuer", "cert-manager.io")))
+
+    assert not changes.is_unfinished(certificate(ISSUED), secret)
+    assert changes.is_unfinished(certificate(ISSUED), secret_view(a_secret(certificate="other")))
+    assert not changes.is_adoptable(certificate(ISSUED), secret, now=NOW), "only a reconcile knows the list"

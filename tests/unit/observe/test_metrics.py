@@ -45,6 +45,7 @@ def test_steps_runs_and_errors_are_counted_and_timed(metrics):
     metrics.run("failed", "name", 30.0)
     metrics.redis_error()
     metrics.rate_limit_wait("new-orders-per-account")
+    metrics.fallback("ClusterIssuer/prod", "Issuer/default/backup")
 
     found = read(metrics.text())
 
@@ -55,6 +56,7 @@ def test_steps_runs_and_errors_are_counted_and_timed(metrics):
     assert found["certmill_run_duration_seconds_sum", "failed"] == 30.0
     assert found["certmill_redis_errors_total",] == 1
     assert found["certmill_rate_limit_waits_total", "new-orders-per-account"] == 1
+    assert found["certmill_fallbacks_total", "ClusterIssuer/prod", "Issuer/default/backup"] == 1
     assert found["certmanager_controller_sync_call_count", "challenges"] == 2
     assert found["certmanager_controller_sync_error_count", "challenges"] == 1
 
