@@ -57,8 +57,7 @@ class Settings(BaseModel):
     """The responder's Service in that namespace: challenges are routed to its addresses."""
 
     default_issuer_name: str | None = None
-    """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no
-    certificate."""
+    """The issuer of an Ingress with kubernetes.io/tls-acme that names none. None: it gets no certificate."""
 
     default_issuer_kind: str = Field(default="Issuer", pattern="^(Issuer|ClusterIssuer)$")
     """The kind of that issuer."""
@@ -91,8 +90,7 @@ class Settings(BaseModel):
     """Cloudflare's API; another address for a proxy or a test."""
 
     recursive_nameservers: tuple[str, ...] = ()
-    """host:port, comma separated, for zone and CNAME look-ups and self checks. None: the system's
-    resolvers."""
+    """host:port, comma separated, for zone and CNAME look-ups and self checks. None: the system's."""
 
     authoritative_port: int = 53
     """Port on which authoritative servers are asked; only tests need another."""
@@ -101,12 +99,10 @@ class Settings(BaseModel):
     """Port of the self check's request (RFC 8555 §8.3: 80); another one only for a test CA."""
 
     http01_tls_port: int = 443
-    """Port to which the self check follows a redirect to https, beside 443; another one only for a test
-    CA."""
+    """Port to which the self check follows a redirect to https, beside 443; others only for a test CA."""
 
     responder_host: str = "127.0.0.1"
-    """Where the HTTP-01 responder listens. Loopback unless you say otherwise: put it behind what faces the
-    CA."""
+    """Where the HTTP-01 responder listens. Put it behind the server that faces the CA."""
 
     responder_port: int = Field(default=8089, ge=0, le=65535)
     """Port of the HTTP-01 responder: that of cert-manager's acmesolver, so that rules for it still fit."""

@@ -81,14 +81,13 @@ class Reconciler:
             return Reconciled(reason=str(error))
         if observed is None or observed.certificate.deleting:
             return self._forget(certificate_id)
-        certificate, status = observed.certificate, observed.status
         try:
-            candidates = run_first(candidates_for(ports.home, certificate), moment.spec)
+            candidates = run_first(candidates_for(ports.home, observed.certificate), moment.spec)
         except InvalidManifest as error:
             return self._without_issuer(observed, str(error), moment)
-        certificate = with_fallbacks(certificate, candidates)
+        certificate, status = with_fallbacks(observed.certificate, candidates), observed.status
         observed = replace(observed, certificate=certificate)
-        secret, unusable = self._secret(certificate)
+        secret, unusable = temporary.read(self._ports.home, certificate)
         if (refused := self._refuse_to_write(observed, candidates, secret, moment=moment)) is not None:
             return refused
 
@@ -107,15 +106,14 @@ class Reconciler:
         self, observed: ObservedCertificate, secret: Secret | None, unusable: str, specs: tuple[str, ...]
     ) -> Observation:
         jitter = self._ports.limits.renewal_jitter
-        certificate, status = observed.certificate, observed.status
-        return observe(certificate, secret, status, specs, unusable=unusable, jitter_seconds=jitter)
+        certificate = observed.certificate
+        return observe(certificate, secret, observed.status, specs, unusable=unusable, jitter_seconds=jitter)
 
     def _note_lost_order(self, observed: ObservedCertificate, candidates: Sequence[Candidate]) -> None:
         """Redis has no run: its data was lost with a run, and DNS-01 values of the order may be present."""
-        status = observed.status
-        used = candidate_of(candidates, status.order_spec)
+        used = candidate_of(candidates, observed.status.order_spec)
         issuer = used.identity if used is not None else None
-        lost = LostOrder(certificate=observed.certificate.id, url=status.order, issuer=issuer)
+        lost = LostOrder(certificate=observed.certificate.id, url=observed.status.order, issuer=issuer)
         self._ports.journal.note_lost_order(lost)
 
     def _refuse_to_write(
@@ -150,7 +148,7 @@ class Reconciler:
         the Secret. The home is read only if another Certificate has named the Secret."""
         if not ownership.claim(self._ports, certificate):
             return ""
-        secret = self._secret(certificate)[0]
+        secret = temporary.read(self._ports.home, certificate)[0]
         return ownership.other_owner(self._ports, certificate, secret, is_contested=True)
 
     def _wait_for_owner(
@@ -171,7 +169,7 @@ class Reconciler:
         """The issuer cannot be read. If the stored pair has no violation, Ready does not change and the
         status gets the pair's times."""
         certificate = observed.certificate
-        observation = self._observe(observed, *self._secret(certificate), ("",))
+        observation = self._observe(observed, *temporary.read(self._ports.home, certificate), ("",))
         timed, violation = conditions.of_pair(observation), violated(observation, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)
         return self._check_later(certificate, observation.status, status, why, moment)
@@ -263,9 +261,6 @@ class Reconciler:
             certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=renew_at)
         return Reconciled(reason="Certificate is up to date", right=True)
 
-    def _secret(self, certificate: Certificate) -> tuple[Secret | None, str]:
-        return temporary.read(self._ports.home, certificate)
-
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
         """Write the Secret again if only its form differs (template, encoding, output formats) or its owner
         has changed. This needs no new order. The controller sees only Secrets that have certmill's label, and
@@ -279,9 +274,8 @@ class Reconciler:
             )
         except SecretUnusable:
             return
-        # A run may have ended since the observation: then its pair is newer than the one that would be
-        # written here.
-        if self._secret(certificate)[0] == secret:
+        # A run may have ended since the observation: then its pair is newer.
+        if temporary.read(self._ports.home, certificate)[0] == secret:
             self._ports.home.write_secret(wanted)
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from certmill.acme import challenges
 from certmill.acme.jws import AccountKey
 from certmill.dns01.providers.cloudflare import Cloudflare
+from certmill.errors import CertmillError
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
 from certmill.testing.memory_ca import MemoryCA
@@ -31,7 +32,8 @@ class TwoCAs:
         self._mill = mill
         self.first = mill.world.ca
         self.second = MemoryCA(clock=mill.world.clock, validates=self._validates)
-        self.refused, self.faults = None, {}
+        self.refused: CertmillError | None = None
+        self.faults: dict[str, list[CertmillError]] = {}
 
     def client(self, issuer, key_pem, account):
         if issuer.ref == PROD.ref:

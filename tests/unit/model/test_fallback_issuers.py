@@ -69,7 +69,9 @@ def test_a_list_that_is_too_long_is_cut():
 
 
 def test_a_fault_in_the_annotation_does_not_stop_the_object():
-    (certificate, issuer) = (parse_documents(text, source="a test")[0][0] for text in (CERTIFICATE, ISSUER))
+    (certificate, issuer) = (
+        parse_documents(text, source="a test")[0][0].value for text in (CERTIFICATE, ISSUER)
+    )
 
     assert [ref.name for ref in certificate.fallback_issuers] == ["zerossl", "backup"]
     assert issuer.name == "prod"

@@ -67,8 +67,7 @@ def certificate_of(
     check_what_is_not_acted_on(spec, subject)
     dns_names, ip_addresses = _merged(spec.dns_names), _merged(spec.ip_addresses)
     key = _private_key(spec.private_key or PrivateKeySchema(), spec.signature_algorithm)
-    issuer_ref = _issuer_ref(spec.issuer_ref, default_kind)
-    usages = _usages(spec)
+    issuer_ref, usages = _issuer_ref(spec.issuer_ref, default_kind), _usages(spec)
     refuse_what_acme_cannot_issue(spec)
     refuse_what_is_not_acted_on(spec)
     return Certificate(
