@@ -61,7 +61,7 @@ class Bucket:
         if len(subject) > _LONGEST_SUBJECT:
             subject = f"{subject[: _LONGEST_SUBJECT - 1]}…"
         of = f" of {subject}" if subject else ""
-        return f"{self.name} ({self.limit.count} in {_length(self.limit.seconds)}){of}"
+        return f"{self.name} ({self.limit}){of}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +129,10 @@ class Account:
         buckets = self._buckets(LimitName.NEW_ACCOUNTS, self.server, [""])
         return Purchase(checked=buckets, spent=buckets)
 
+    def of_the_account(self) -> tuple[Bucket, ...]:
+        """The buckets that do not depend on the names of an order."""
+        return (*self.new_order((), same_set=False).spent, *self.new_account().spent)
+
     def _per_domain(self, wanted: tuple[Identifier, ...]) -> tuple[Bucket, ...]:
         if LimitName.CERTIFICATES_PER_DOMAIN not in self.limits:
             return ()
@@ -153,10 +157,3 @@ def exact_set(identifiers: Iterable[Identifier]) -> str:
     """The identity of a set of identifiers: order, case and repetition do not matter. Source: HashIdentifiers
     in Boulder's core/util.go."""
     return ", ".join(sorted({identifier.value.lower() for identifier in identifiers}))
-
-
-def _length(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:g} s"

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from certmill.cli.exit_codes import shown
+from certmill.model.status import Condition
+from certmill.views.times import duration
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -23,3 +25,16 @@ def fields(rows: Sequence[tuple[str, str]], indent: str = "") -> list[str]:
     kept = [(name, value) for name, value in rows if value]
     width = max((len(name) for name, _ in kept), default=0) + 1
     return [f"{indent}{name + ':':<{width}}  {shown(value)}" for name, value in kept]
+
+
+def condition_lines(conditions: Sequence[Condition], now: float) -> list[str]:
+    """The conditions of an object as a table."""
+    if not conditions:
+        return ["Conditions:  none yet"]
+    rows = [
+        (c.type, str(c.status), c.reason, duration(now - c.last_transition), c.message) for c in conditions
+    ]
+    return [
+        "Conditions:",
+        *(f"  {line}" for line in table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows)),
+    ]

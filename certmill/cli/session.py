@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from certmill.model.names import CertificateId
 from certmill.settings import Settings, load, unknown_variables
 
 if TYPE_CHECKING:
+    from certmill.budgets.buckets import Bucket
     from certmill.client import Client
     from certmill.runs.ports import Ports
     from certmill.state.opened import State
@@ -150,6 +151,18 @@ class Session:
             self.is_redis_away = True
             print_message(f"{error}; what is in flight is not shown", prefix="note")
             return None
+
+    def tokens_left(self, buckets: Sequence[Bucket]) -> Mapping[str, int]:
+        """The tokens of these buckets, by id. Empty, with one note per session, if Redis cannot be
+        reached."""
+        if self.is_redis_away:
+            return {}
+        try:
+            return self.state.buckets.left(buckets, now=self.now())
+        except StateUnavailable as error:
+            self.is_redis_away = True
+            print_message(f"{error}; what is left of rate limits is not shown", prefix="note")
+            return {}
 
     @property
     def is_in_cluster(self) -> bool:

@@ -28,3 +28,9 @@ class RateLimit:
     def interval(self) -> float:
         """Seconds until one token is back."""
         return self.seconds / self.count
+
+    def __str__(self) -> str:
+        for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+            if self.seconds >= length and self.seconds % length == 0:
+                return f"{self.count} in {self.seconds / length:.0f} {unit}"
+        return f"{self.count} in {self.seconds:g} s"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import redis
 
+from certmill.state.buckets import Buckets
 from certmill.state.installation import InstallationRecord
 from certmill.state.records import Records
 from certmill.state.requests import Requests
@@ -22,6 +23,7 @@ class State:
 
     client: redis.Redis
     records: Records
+    buckets: Buckets
     requests: Requests
     snapshots: Snapshots
     installation: InstallationRecord
@@ -34,6 +36,7 @@ def open_state(url: str, *, ca_file: Path | None = None, max_connections: int = 
     return State(
         client=client,
         records=Records(client),
+        buckets=Buckets(client),
         requests=Requests(client),
         snapshots=Snapshots(client),
         installation=InstallationRecord(client),

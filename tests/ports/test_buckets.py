@@ -70,6 +70,17 @@ def test_a_caller_learns_how_many_tokens_are_left(buckets):
     assert buckets.take(both, a_new_name("a"), receipt="3", now=NOW + 600) == Taken(left={})
 
 
+@pytest.mark.parametrize("later", [0, 14, 16, 99, 100, 116, 214, 216, 1000])
+def test_what_is_left_is_what_a_caller_gets(buckets, later):
+    drain(buckets)
+
+    left = buckets.left([ORDERS, DOMAIN], now=NOW + later)
+
+    assert left[DOMAIN.id] == DOMAIN.limit.count
+    got = [take(buckets, a_new_name("a"), at=NOW + later, receipt=f"{number}") for number in range(4)]
+    assert got.count(None) == left[ORDERS.id]
+
+
 def test_all_buckets_must_have_a_token_or_none_is_spent(buckets):
     both = Purchase(checked=(ORDERS, DOMAIN), spent=(ORDERS,))
     buckets.spend([DOMAIN], receipt="1", now=NOW)

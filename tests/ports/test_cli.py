@@ -16,11 +16,13 @@ import pytest
 import yaml
 
 from certmill import contract
+from certmill.budgets.buckets import Account
 from certmill.certificates.conditions import not_owner
 from certmill.cli import main
 from certmill.model.certificate import KeyAlgorithm
 from certmill.model.history import PastRun
 from certmill.model.names import CertificateId
+from certmill.model.rate_limit import LimitName, RateLimit
 from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin
 from certmill.runs.facts import ChallengeFacts, Facts
@@ -624,6 +626,29 @@ class TestDescribe:
         assert [columns(line) for line in out[-2:]] == [
             ["dns-01", "RFC 2136, 192.0.2.53", "zone example.org"],
             ["http-01", "the responder", "every name"],
+        ]
+
+    def test_an_issuer_shows_its_rate_limits_and_what_is_left(self, applied, runtime, tmp_path):
+        limits = (
+            '{certmill.io/rate-limits: "new-orders-per-account=9/3h, new-certificates-per-exact-set=5/7h"}'
+        )
+        issuer = ISSUER.replace("metadata:\n", f"metadata:\n  annotations: {limits}\n", 1)
+        (tmp_path / "issuer.yaml").write_text(issuer)
+        applied("apply", "-f", str(tmp_path / "issuer.yaml"))
+        account = Account(
+            server="https://ca.example/dir",
+            uri="",
+            limits={LimitName.NEW_ORDERS: RateLimit(count=9, seconds=10_800)},
+        )
+        runtime.ports.buckets.spend(account.of_the_account(), receipt="1", now=runtime.ports.clock.now())
+
+        out = applied("describe", "issuer", "prod")[1]
+
+        start = out.index("Rate limits:")
+        assert [columns(line) for line in out[start + 1 : start + 4]] == [
+            ["LIMIT", "ALLOWED", "LEFT"],
+            ["new-orders-per-account", "9 in 3 h", "8"],
+            ["new-certificates-per-exact-set", "5 in 7 h"],
         ]
 
     def test_an_external_account_shows_where_its_key_is(self, applied, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from certmill.cli.columns import fields, table
+from certmill.cli.columns import condition_lines, fields, table
+from certmill.cli.commands.describe_issuer import issuer_lines
 from certmill.cli.commands.describe_secret import issued_by, secret_lines
 from certmill.cli.exit_codes import ExitCode, print_message, shown
 from certmill.cli.kinds import Kind, missing, plural
@@ -13,11 +14,9 @@ from certmill.cli.session import Session
 from certmill.errors import NotFound, SecretUnusable
 from certmill.model.certificate import Certificate, KeyAlgorithm
 from certmill.model.history import PastRun
-from certmill.model.issuer import Issuer, SecretKeyRef, Solver
 from certmill.model.names import certificate_id
-from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
-from certmill.model.status import CertificateStatus, Condition, as_of
+from certmill.model.status import CertificateStatus, as_of
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
 from certmill.views.causes import blocked_by, known_facts
@@ -37,7 +36,7 @@ def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> Exit
         case Kind.SECRET:
             lines = secret_lines(session, where, name)
         case _:
-            lines = _issuer(session, kind, where, name)
+            lines = issuer_lines(session, kind, where, name)
     print("\n".join(lines))
     return ExitCode.OK
 
@@ -91,7 +90,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             *_validity(status, now),
         ]
     )
-    lines += _conditions(status.conditions, now)
+    lines += condition_lines(status.conditions, now)
     if seen.record is not None and seen.record.step:
         lines += _run(seen.record, now)
     lines += _past(status.history, now)
@@ -137,18 +136,6 @@ def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
 
 def _both(at: float | None, now: float) -> str:
     return "" if at is None else f"{moment(at)} ({away(at, now)})"
-
-
-def _conditions(conditions: Sequence[Condition], now: float) -> list[str]:
-    if not conditions:
-        return ["Conditions:  none yet"]
-    rows = [
-        (c.type, str(c.status), c.reason, duration(now - c.last_transition), c.message) for c in conditions
-    ]
-    return [
-        "Conditions:",
-        *(f"  {line}" for line in table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows)),
-    ]
 
 
 def _past(history: Sequence[PastRun], now: float) -> list[str]:
@@ -198,64 +185,3 @@ def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:
         for challenge in challenges
     ]
     return ["Challenges:", *(f"  {line}" for line in table(("NAME", "TYPE", "RECORD"), rows))]
-
-
-def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str]:
-    issuer = session.home.issuer(ObjectRef.of(kind, namespace, name))
-    if issuer is None:
-        raise NotFound(missing(kind, namespace, name))
-    status, now = session.home.issuer_status(issuer), session.now()
-    binding, secrets = issuer.external_account_binding, session.home.secrets_namespace(issuer)
-    lines = fields(
-        [
-            ("Name", name),
-            ("Namespace", namespace),
-            ("Server", issuer.server),
-            ("Email", issuer.email),
-            ("Profile", issuer.profile),
-            ("Preferred chain", issuer.preferred_chain),
-            ("Account", status.uri or "not registered yet"),
-            ("Account key", _key_at(secrets, issuer.private_key)),
-            (
-                "External account",
-                f"{binding.key_id}, its key in {_key_at(secrets, binding.key_secret_ref)}" if binding else "",
-            ),
-            (
-                "TLS",
-                "NOT VERIFIED (skipTLSVerify)"
-                if issuer.skip_tls_verify
-                else "own roots (caBundle)"
-                if issuer.ca_bundle
-                else "",
-            ),
-        ]
-    )
-    return [*lines, *_conditions(status.conditions, now), *_solvers(issuer)]
-
-
-def _key_at(namespace: str, ref: SecretKeyRef) -> str:
-    return f"Secret {namespace}/{ref.name}, key {ref.key}"
-
-
-def _solvers(issuer: Issuer) -> list[str]:
-    if not issuer.solvers:
-        return ["Solvers:  none: only names that the CA has already validated can be issued"]
-    return [
-        "Solvers:",
-        *(
-            f"  {line}"
-            for line in table(("TYPE", "BY", "FOR"), [_solver(solver) for solver in issuer.solvers])
-        ),
-    ]
-
-
-def _solver(solver: Solver) -> tuple[str, str, str]:
-    selector = solver.selector
-    chosen: list[str] = []
-    if selector is not None:
-        chosen = [*selector.dns_names, *(f"zone {zone}" for zone in selector.dns_zones)]
-        chosen += [f"label {name}={value}" for name, value in selector.match_labels.items()]
-    names = ", ".join(chosen) or "every name"
-    if solver.dns01 is None:
-        return "http-01", "the responder", names
-    return "dns-01", solver.dns01.provider.summary, names
