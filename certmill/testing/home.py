@@ -82,7 +82,9 @@ class MemoryHome:
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         key = ("Certificate", *split_id(certificate))
         found = self._find(key)
-        return replace(found, created=0.0) if isinstance(found, Certificate) else None
+        return (
+            replace(found, created=self.created(found.ref) or 0.0) if isinstance(found, Certificate) else None
+        )
 
     def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
         found = self.certificate(certificate)

@@ -474,7 +474,7 @@ class TestTwoOfOneSecret:
         mill = Mill(redis, events=events)
         mill.ports.home.apply(self.RIVAL, dump_yaml(certificate_document(self.RIVAL)))
         self.ages = {"web": 1.0, "rival": 2.0}
-        mill.ports.home.created = lambda kind, namespace, name: self.ages.get(name)
+        mill.ports.home.created = lambda ref: self.ages.get(ref.name)
         return mill
 
     def test_the_one_that_the_secrets_annotation_names_owns_it_whichever_is_older(self, mill):

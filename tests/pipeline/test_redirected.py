@@ -75,7 +75,7 @@ def test_the_certificate_is_not_ready_with_a_temporary_pair_that_it_did_not_ask_
 def test_another_certificates_secret_gets_no_temporary_pair_of_ours(redis):
     mill = Mill(redis)
     older = a_certificate(name="older", dns_names=("older.example.test",))
-    mill.ports.home.created = lambda kind, namespace, name: {"web": 2.0, "older": 1.0}.get(name)
+    mill.ports.home.created = lambda ref: {"web": 2.0, "older": 1.0}.get(ref.name)
     until_propagation(mill)
     mill.ports.home.apply(older, dump_yaml(certificate_document(older)))
     mill.reconciler.reconcile(older.id)
