@@ -25,6 +25,7 @@ from tests.bench import (
     single,
     soak,
     startup,
+    year,
 )
 from tests.bench.figures import Result, machine, table, write
 from tests.bench.ground import Ground
@@ -41,6 +42,7 @@ MEASUREMENTS: Mapping[str, Callable[[Ground], Result]] = {
     "adoption": adoption.measure,
     "soak": soak.measure,
     "startup": startup.measure,
+    "year": year.measure,
 }
 LATEST = Path(__file__).resolve().parents[2] / ".bench" / "latest.json"
 

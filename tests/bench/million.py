@@ -1,4 +1,5 @@
-"""tick_ms_at_1m and redis_bytes_per_idle_cert: a Redis with one million certificates, none of them due.
+"""tick_ms_at_1m, renewal_scan_ms_at_1m and redis_bytes_per_idle_cert: a Redis with one million certificates,
+none of them due, and then 500.
 
 One certificate is really issued, so that its record, its renewal time and its sighting are what a run leaves;
 the others are made after it inside Redis, by the same life: full while the run lasts, then the same fields
@@ -15,6 +16,7 @@ import redis
 from certmill.contract import STEP_NAMES
 from certmill.model.names import CertificateId
 from certmill.state import keys
+from certmill.upkeep.ticks import RENEWALS_LIMIT
 from tests.bench.figures import Result
 from tests.bench.ground import Ground, Installation
 from tests.bench.in_process import begin, run
@@ -59,12 +61,17 @@ def measure(ground: Ground) -> Result:
         client, record = installation.redis, keys.record(certificate)
         weight, encoding = client.memory_usage(record, samples=0), client.object("encoding", record)
         ticks = [_tick(installation) for _ in range(_TICKS)]
+        scans = [_scan(installation) for _ in range(_TICKS)]
     note = (
         f"million: the record is {weight} of the bytes ({encoding}); ticks took {min(ticks):.2f} to "
         f"{max(ticks):.2f} ms"
     )
     return Result(
-        figures={"tick_ms_at_1m": statistics.median(ticks), "redis_bytes_per_idle_cert": bytes_each},
+        figures={
+            "tick_ms_at_1m": statistics.median(ticks),
+            "renewal_scan_ms_at_1m": statistics.median(scans),
+            "redis_bytes_per_idle_cert": bytes_each,
+        },
         notes=[note],
     )
 
@@ -114,4 +121,15 @@ def _tick(installation: Installation) -> float:
     took = time.perf_counter() - began
     if woken.wake_ups or renewed:
         raise RuntimeError("something was due")
+    return 1000 * took
+
+
+def _scan(installation: Installation) -> float:
+    """Milliseconds until the due renewals are found, as many as a tick takes."""
+    due, last = installation.runtime.ports.due, float("inf")
+    began = time.perf_counter()
+    found = due.renewals(now=last, limit=RENEWALS_LIMIT)
+    took = time.perf_counter() - began
+    if len(found) != RENEWALS_LIMIT:
+        raise RuntimeError(f"{len(found)} renewals were found")
     return 1000 * took

@@ -23,6 +23,13 @@ KEYS = [
     "flower_rss_mb",
     "soak_rss_growth_mb",
     "cli_get_s",
+    "renewal_scan_ms_at_1m",
+    "fleet_expired",
+    "fleet_429",
+    "fleet_peak_to_mean",
+    "mass_revocation_hours",
+    "redis_mb_per_100k",
+    "year_wall_s",
 ]
 
 
