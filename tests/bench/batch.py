@@ -24,12 +24,12 @@ class Batch:
 
     def register_script(self, text: str) -> Callable[..., object]:
         """As redis.Redis."""
-        script = self._redis.register_script(text)
+        sha = self._redis.script_load(text)  # a pipeline would ask for Scripts each time
 
         def call(*, keys: Sequence[str], args: Sequence[str | int | float]) -> object:
             if self._pipe is None:
                 return next(self._answers)
-            script(keys=keys, args=args, client=self._pipe)
+            self._pipe.evalsha(sha, len(keys), *keys, *args)
             return self._placeholder
 
         return call
