@@ -20,10 +20,14 @@ _RECEIPT_SECONDS: Final = 86_400
 """Longer than a step that has died waits for its next try."""
 
 
+LAST_RANK: Final = 2e12
+"""Callers with this rank, or a higher one, are served after all others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who needs tokens. `rank`: the lowest is served first. None: behind all that have a rank; there the
-    groups take turns (`group`: the registered domain)."""
+    """Who needs tokens. `rank`: the lowest is served first. None: behind all that have a rank below
+    LAST_RANK; there the groups take turns (`group`: the registered domain)."""
 
     id: str
     rank: float | None

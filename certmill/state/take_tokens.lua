@@ -5,7 +5,8 @@
 -- A bucket has three instants: when it is full, until when it is closed (the server has said so), and when it was
 -- last full. Refilling is counted `lateness` seconds late, because the server may have counted the first request of
 -- a burst so late.
--- `rank`: the caller's, or '' if its group takes turns with the others, behind all that have a rank.
+-- `rank`: the caller's, or '' if its group takes turns with the others: behind all ranks below TURNS, before all from
+-- LAST on (state.buckets).
 -- More ARGV, for each bucket: 1 if a token is spent, its interval, capacity and lateness (state.buckets).
 -- A caller that comes back later than GRACE seconds after its time has gone, and has no place any more.
 -- Returns {'0', tokens that are left in each bucket…} (without tokens if the receipt says that they were spent before)
@@ -13,7 +14,7 @@
 local receipt = KEYS[1]
 local instant, caller, rank_or_none, group, receipt_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local now, rank = tonumber(instant), tonumber(rank_or_none)
-local TURNS, GRACE, LONGEST, CHECKED_HEADS = 1e12, 120, 8 * 86400, 50
+local TURNS, LAST, GRACE, LONGEST, CHECKED_HEADS = 1e12, 2e12, 120, 8 * 86400, 50
 
 local function leave(bucket)
   if redis.call('ZREM', bucket .. ':queue', caller) == 0 then return end
@@ -24,8 +25,8 @@ end
 local function my_rank(queue, turns)
   if rank then return rank end
   local had = tonumber(redis.call('ZSCORE', queue, caller) or '0')
-  if had >= TURNS then return had end
-  local first = redis.call('ZRANGEBYSCORE', queue, TURNS, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  if had >= TURNS and had < LAST then return had end
+  local first = redis.call('ZRANGEBYSCORE', queue, TURNS, '(' .. LAST, 'WITHSCORES', 'LIMIT', 0, 1)[2]
   return math.max(tonumber(first or TURNS), tonumber(redis.call('HGET', turns, group) or '0') + 1)
 end
 

@@ -13,19 +13,24 @@ from certmill.budgets.buckets import SAME_SET_SECONDS, Account, Bucket
 from certmill.budgets.registered_domain import registered_domain
 from certmill.certificates import secret_contract
 from certmill.crypto import chain
-from certmill.errors import FailureClass, SecretUnusable
+from certmill.errors import CertmillError, FailureClass, SecretUnusable
 from certmill.issuers.tokens import Tokens, Wait, account_of
-from certmill.model.certificate import Certificate
 from certmill.model.rate_limit import LimitName
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.observe.log import get_logger
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Trouble, Waiting
 from certmill.runs.step_context import StepContext
-from certmill.state.buckets import Caller
+from certmill.state.buckets import LAST_RANK, Caller
+from certmill.state.record import RunResult
 
 _BACKDATED_SECONDS: Final = 86_400.0
 """CAs set notBefore earlier than the time of issue (Let's Encrypt: one hour)."""
+
+_DEAD_FAILURES: Final = 3
+_LONG_EXPIRED_SECONDS: Final = 7 * 86_400.0
+"""A name without a certificate, or whose certificate expired so long ago, is dead if so many runs in a row
+have failed. Others must not wait for it."""
 
 log = get_logger(__name__)
 
@@ -52,7 +57,7 @@ def order_tokens(context: StepContext, secret: Secret | None, *, same_set: bool)
         ports=context.ports,
         issuer=context.issuer,
         purchase=purchase,
-        caller=_caller(certificate, secret) if purchase.checked else Caller(id=certificate.id, rank=None),
+        caller=_caller(context, secret) if purchase.checked else Caller(id=certificate.id, rank=None),
         receipt=f"order {certificate.id} {context.run_id} {context.record.since:.3f}",
     )
 
@@ -112,15 +117,26 @@ def _account(context: StepContext) -> Account:
     return account_of(context.issuer, context.facts.account)
 
 
-def _caller(certificate: Certificate, secret: Secret | None) -> Caller:
+def _caller(context: StepContext, secret: Secret | None) -> Caller:
     """Renewals come first, the least remaining life first of all. Behind them the registered domains of new
-    names take turns."""
-    leaf = _leaf(secret)
-    return Caller(
-        id=certificate.id,
-        rank=leaf.not_after if leaf is not None else None,
-        group=registered_domain(certificate.identifiers[0]),
-    )
+    names take turns. Names without a certificate that keep failing come last."""
+    certificate, leaf = context.certificate, _leaf(secret)
+    rank = leaf.not_after if leaf is not None else None
+    if (
+        context.since(rank or 0.0) > _LONG_EXPIRED_SECONDS
+        and (failures := _failures(context)) >= _DEAD_FAILURES
+    ):
+        rank = LAST_RANK + failures
+    return Caller(id=certificate.id, rank=rank, group=registered_domain(certificate.identifiers[0]))
+
+
+def _failures(context: StepContext) -> int:
+    """How many runs in a row have failed. The status is read only if the last one has."""
+    if context.record.result in ("", *RunResult):
+        return 0
+    with suppress(CertmillError):
+        return context.ports.home.certificate_status(context.certificate_id).failed_issuance_attempts
+    return 0
 
 
 def _leaf(secret: Secret | None) -> chain.Leaf | None:

@@ -217,6 +217,28 @@ def test_a_name_that_fails_waits_before_the_ca_limits_it(redis):
     assert not isinstance(ask(mill, other("b")), Wait), "another name is not affected"
 
 
+@pytest.mark.parametrize(("failures", "is_first"), [(2, True), (3, False)])
+def test_a_name_that_keeps_failing_does_not_take_the_token_of_a_good_one(redis, failures, is_first):
+    mill = limited(redis, {ORDERS: RateLimit(count=failures, seconds=failures * HOUR)})
+    mill.world.validates = lambda *challenge: False
+    dead, good = other("dead"), other("good", "www.example.org")
+    for _ in range(failures):
+        ask(mill, dead, force=True)
+    assert isinstance(ask(mill, dead, force=True), Wait)
+    mill.world.validates = lambda *challenge: True
+    assert isinstance(ask(mill, good), Wait)
+
+    mill.world.clock.advance(HOUR + 60)
+    ids = [wake_up.certificate for wake_up in mill.ticks.wake().wake_ups]
+    for certificate in (dead, good):
+        if certificate.id in ids:
+            mill.certificate = certificate
+            mill.run("create_order")
+
+    mill.certificate = good
+    assert (mill.record().result == "issued") is not is_first
+
+
 def test_a_validated_name_begins_again_with_all_its_consecutive_failures(redis):
     mill = limited(redis, {CONSECUTIVE: RateLimit(count=2, seconds=200 * DAY)})
     web = other("a")

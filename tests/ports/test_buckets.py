@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from certmill.budgets.buckets import Bucket, Purchase
 from certmill.model.rate_limit import RateLimit
 from certmill.state import keys
-from certmill.state.buckets import Buckets, Caller, Empty, Taken
+from certmill.state.buckets import LAST_RANK, Buckets, Caller, Empty, Taken
 
 NOW = 1_800_000_000.0
 ORDERS = Bucket(name="orders", scope="account 1", subject="", limit=RateLimit(count=3, seconds=300))
@@ -179,6 +179,16 @@ def test_registered_domains_of_new_names_take_turns(buckets):
     assert sorted(order[:2]) == ["a-many-0", "b-few-0"]
     assert sorted(order[2:4]) == ["a-many-1", "b-few-1"]
     assert order[4:] == ["a-many-2", "a-many-3"]
+
+
+def test_names_that_keep_failing_are_served_last(buckets):
+    drain(buckets)
+    dead = [Caller(id=f"default/dead-{failures}", rank=LAST_RANK + failures) for failures in (3, 9)]
+    asked = [*dead, a_new_name("new"), a_renewal("renewal"), a_new_name("other", domain="other.test")]
+    for caller in asked:
+        assert take(buckets, caller) is not None
+
+    assert served(buckets, asked) == ["renewal", "new", "other", "dead-3", "dead-9"]
 
 
 def served(buckets, callers):
