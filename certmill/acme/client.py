@@ -32,7 +32,7 @@ from certmill.acme.resources import (
     IssuedChain,
     Order,
 )
-from certmill.acme.session import AccountSession
+from certmill.acme.session import AccountSession, KeySource
 from certmill.clock import Clock, SystemClock
 from certmill.errors import AccountRefused, CertmillError, OrderRefused
 from certmill.http.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of
@@ -83,6 +83,10 @@ class AcmeClient:
     def account_uri(self) -> str | None:
         """The account's URL; None before it is registered."""
         return self._session.account_uri
+
+    def read_keys_from(self, keys: KeySource) -> None:
+        """Read the account's key again from `keys` when the CA does not accept it."""
+        self._session.keys = keys
 
     def directory(self) -> Directory:
         """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest if `server` is

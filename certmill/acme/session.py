@@ -4,6 +4,8 @@ sends."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Final, Protocol
 from urllib.parse import urljoin
 
 from certmill.acme.actions import Action
@@ -14,8 +16,26 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.problems import RequestTarget
 from certmill.acme.resources import Directory
 from certmill.clock import Clock
-from certmill.errors import AccountRefused, CAUnavailable, InvalidManifest
+from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest
 from certmill.http.transport import Answer, TlsTrust, host_of, url_mistake
+
+
+class KeySource(Protocol):
+    """Where an account's key is stored, while `certmill account rollover` may change it."""
+
+    def other_key(self, used: AccountKey) -> AccountKey | None:
+        """The stored key, or the one that is to replace it, if it is not `used`."""
+        ...
+
+    def accepted(self, key: AccountKey) -> None:
+        """The CA has accepted this key instead of the one that was used before."""
+        ...
+
+
+_OF_OTHER_KEY: Final = ("malformed", "unauthorized", "badSignatureAlgorithm", "accountDoesNotExist")
+"""The error types with which CAs answer a request that is signed by a former key of the account. RFC 8555
+names none: Pebble and Boulder cannot verify the signature and answer `malformed`, or `badSignatureAlgorithm`
+if the keys are of different types."""
 
 
 class AccountSession:
@@ -35,6 +55,7 @@ class AccountSession:
         self.server = server
         self.key = key
         self.account_uri = account_uri
+        self.keys: KeySource | None = None
         self._exchange = exchange
         self._directories = directories
         self._trust = trust
@@ -76,19 +97,34 @@ class AccountSession:
         by_key: bool = False,
     ) -> Answer:
         """A signed request. The header names the account (`kid`), or with `by_key` contains the public key
-        (`jwk`, RFC 8555 §6.2)."""
-        new_nonce = self.directory().new_nonce
-        who = None if by_key else self.kid()
-        return self._exchange.post(
+        (`jwk`, RFC 8555 §6.2). If the account's key was changed meanwhile, the request is sent once more,
+        signed by the new key."""
+        send = partial(
+            self._exchange.post,
             self.checked(url),
             payload,
-            key=self.key,
-            kid=who,
-            new_nonce=new_nonce,
+            kid=None if by_key else self.kid(),
+            new_nonce=self.directory().new_nonce,
             about=about,
             what=what,
             action=action,
         )
+        try:
+            return send(key=self.key)
+        except CertmillError as error:
+            other = self._other_key(error) if not by_key else None
+            if other is None or self.keys is None:
+                raise
+            answer = send(key=other)
+            self.key = other
+            self.keys.accepted(other)
+            return answer
+
+    def _other_key(self, error: CertmillError) -> AccountKey | None:
+        """The key to try after this error; None if there is none."""
+        if self.keys is None or error.acme_type not in _OF_OTHER_KEY:
+            return None
+        return self.keys.other_key(self.key)
 
     def kid(self) -> str:
         """The account's URL (RFC 8555 §6.2). Raises AccountRefused if it is not registered yet."""

@@ -1,5 +1,5 @@
 """The `certmill` command for people and scripts: apply, get, describe, delete, request, renew,
-revoke.
+revoke, account.
 
 It uses the home and Redis, as the services do, and starts no process. `app` declares the commands without
 heavy imports; the module of a command is imported when the command runs. Forbidden: decisions that belong to

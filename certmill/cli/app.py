@@ -230,6 +230,7 @@ def request_command(
 
 
 app.command("revoke", epilog=EXITS)(ca_commands.revoke_command)
+app.add_typer(ca_commands.account_app, name="account")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

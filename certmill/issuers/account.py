@@ -66,7 +66,9 @@ def registered(ports: Ports, issuer: Issuer) -> Account | None:
 def client(ports: Ports, issuer: Issuer) -> AcmeClient:
     """The ACME client of this thread for the issuer's account. Raises the errors of `require_registered`."""
     account = require_registered(ports, issuer)
-    return ports.clients.client(issuer, account.key_pem, account.uri)
+    acme = ports.clients.client(issuer, account.key_pem, account.uri)
+    acme.read_keys_from(account_key.StoredKeys(ports, issuer))
+    return acme
 
 
 def require_registered(ports: Ports, issuer: Issuer) -> Account:

@@ -3,16 +3,24 @@ account."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.certificates.secret_contract import ACCOUNT_LABEL
 from certmill.crypto import keys
 from certmill.errors import Busy, CertmillError, SecretUnusable
+from certmill.home.cached import CachedHome
 from certmill.issuers.credentials import secret_value
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.issuer import Issuer
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.runs.ports import Ports
+
+NEXT: Final = ".next"
+"""The key of the Secret that has the new account key during a rollover: the name of the account key's key,
+with this suffix."""
 
 
 class KeyUnusable(SecretUnusable):
@@ -59,6 +67,58 @@ def stored_key(ports: Ports, issuer: Issuer) -> bytes:
             ),
         )
     return secret.data.get(issuer.private_key.key, b"") if secret else b""
+
+
+def stored_keys(ports: Ports, issuer: Issuer) -> tuple[bytes, bytes]:
+    """The account key and the one that is to replace it, as they are stored now; each is empty if there is
+    none. Raises SecretUnusable."""
+    home = ports.home.uncached() if isinstance(ports.home, CachedHome) else ports.home
+    secret = home.secret(home.secrets_namespace(issuer), issuer.private_key.name)
+    data = secret.data if secret is not None else {}
+    return data.get(issuer.private_key.key, b""), data.get(f"{issuer.private_key.key}{NEXT}", b"")
+
+
+def write_keys(ports: Ports, issuer: Issuer, key_pem: bytes, *, following: bytes = b"") -> None:
+    """Store the account key, and beside it the one that is to replace it, in one atomic write. Without
+    `following` the latter is removed."""
+    ref = issuer.private_key
+    data = {ref.key: key_pem} | ({f"{ref.key}{NEXT}": following} if following else {})
+    namespace = ports.home.secrets_namespace(issuer)
+    ports.home.write_secret(Secret(namespace=namespace, name=ref.name, data=data, labels=ACCOUNT_LABEL))
+
+
+def replace_key(ports: Ports, issuer: Issuer, key_pem: bytes) -> None:
+    """Store the key that the CA has accepted in place of the account key, and its hash in the status. If the
+    process dies between the two, the next run finds the same account by the new key."""
+    write_keys(ports, issuer, key_pem)
+    status = ports.home.issuer_status(issuer)
+    ports.home.write_issuer_status(issuer, replace(status, last_private_key_hash=key_hash(key_pem, issuer)))
+
+
+class StoredKeys:
+    """The keys of an issuer's account, for a client whose key the CA does not accept
+    (acme.session.KeySource).
+
+    A rollover that was interrupted after the CA had changed the key is ended by the first request."""
+
+    def __init__(self, ports: Ports, issuer: Issuer) -> None:
+        self._ports = ports
+        self._issuer = issuer
+
+    def other_key(self, used: AccountKey) -> AccountKey | None:
+        """The stored key, or the one that is to replace it, if it is not `used`. None if they cannot be
+        read."""
+        try:
+            keys_there = [AccountKey.from_pem(pem) for pem in stored_keys(self._ports, self._issuer) if pem]
+        except CertmillError:
+            return None
+        return next((key for key in keys_there if key.hash != used.hash), None)
+
+    def accepted(self, key: AccountKey) -> None:
+        """Store the key, if a rollover has left it beside the account key."""
+        following = stored_keys(self._ports, self._issuer)[1]
+        if following and AccountKey.from_pem(following).hash == key.hash:
+            replace_key(self._ports, self._issuer, following)
 
 
 def external_account(ports: Ports, issuer: Issuer) -> ExternalAccount | None:

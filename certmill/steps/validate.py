@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from certmill.acme.challenges import DNS01, dns01_value, key_authorization
 from certmill.acme.client import AcmeClient
+from certmill.acme.jws import AccountKey
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Authorization, AuthorizationStatus, ChallengeStatus
 from certmill.errors import CertmillError, NameRefused, OrderGone, OrderRefused
@@ -28,6 +30,7 @@ def validate(context: StepContext) -> Outcome:
     acme = account.client(context.ports, context.issuer)
     facts = context.facts
     if facts.answered_at is None:
+        _require_same_key(context)
         facts = _answer(context, acme)
     polled = polling.poll(
         context,
@@ -44,6 +47,23 @@ def validate(context: StepContext) -> Outcome:
         return _wait(context, facts, still)
     rate_limits.forgive_failures(context)
     return Advanced(facts=facts)
+
+
+def _require_same_key(context: StepContext) -> None:
+    """Raises OrderGone if the account's key was changed since the challenges were presented: by RFC 8555 §8.1
+    the CA expects the thumbprint of the new key. All challenges are presented with one key, so one is
+    checked."""
+    for challenge in context.facts.challenges[:1]:
+        key = AccountKey.from_pem(account.require_registered(context.ports, context.issuer).key_pem)
+        if challenge.type == DNS01:
+            is_same = challenge.value == dns01_value(challenge.token, key.thumbprint)
+        else:
+            served = context.ports.key_authorizations.get(challenge.token)
+            is_same = served is None or served.text == key_authorization(challenge.token, key.thumbprint)
+        if not is_same:
+            raise OrderGone(
+                f"the account key of {context.issuer.reference} was changed during the validation"
+            )
 
 
 def _ask(context: StepContext, acme: AcmeClient, challenges: Sequence[ChallengeFacts]) -> _Polled:

@@ -34,6 +34,7 @@ from certmill.acme.resources import (
     Order,
     OrderStatus,
 )
+from certmill.acme.session import KeySource
 from certmill.clock import Clock
 from certmill.errors import CertmillError, OrderGone, OrderNotReady
 from certmill.model.issuer import Issuer
@@ -137,6 +138,9 @@ class MemoryAcmeClient:
     def __init__(self, ca: MemoryCA, key: AccountKey) -> None:
         self._ca = ca
         self._key = key
+
+    def read_keys_from(self, keys: KeySource) -> None:
+        """Does nothing: this CA accepts each key."""
 
     def new_account(
         self,
