@@ -176,16 +176,33 @@ def renew_command(
     ] = None,
     namespace: Namespace = "default",
     every: Annotated[bool, typer.Option("--all", help="Every Certificate of the namespace.")] = False,
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", help="Only with these labels: app=web,tier!=cache.")
+    ] = "",
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="In all namespaces; with --all or -l.")
+    ] = False,
+    over: Annotated[
+        str,
+        typer.Option(
+            help="Spread the renewals over this time, as in 2h; 0s: none.",
+            show_default="6 s each if there are more than 20",
+        ),
+    ] = "",
     wait: Wait = False,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Issue Certificates again now, even if they are still good."""
-    from certmill.cli.commands import request as ask
+    """Issue Certificates again, even if they are still good: at once, or many spread over a time."""
+    from certmill.cli.commands import renew
+    from certmill.cli.commands.request import Waiting
 
-    if bool(names) is every:
-        raise typer.BadParameter("name Certificates, or give --all")
-    waiting = ask.Waiting(wait=wait, timeout=timeout)
-    raise typer.Exit(ask.renew(session_of(context), names or (), namespace=namespace, waiting=waiting))
+    if bool(names) is (every or bool(selector)) or (names and all_namespaces):
+        raise typer.BadParameter("name Certificates, or give --all or -l")
+    selection = renew.Selection(
+        names=tuple(names or ()), namespace=None if all_namespaces else namespace, selector=selector
+    )
+    waiting = Waiting(wait=wait, timeout=timeout)
+    raise typer.Exit(renew.renew(session_of(context), selection, over=over, waiting=waiting))
 
 
 @app.command("request", epilog=EXITS)

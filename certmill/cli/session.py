@@ -75,6 +75,13 @@ class Session:
         return open_state(self.settings.redis_url.get_secret_value(), ca_file=self.settings.redis_ca_file)
 
     @functools.cached_property
+    def fleet_clock(self) -> Clock:
+        """The clock of Redis, by which workers act."""
+        from certmill.state.server.fleet_clock import FleetClock
+
+        return FleetClock(self.state.client)
+
+    @functools.cached_property
     def client(self) -> Client:
         """The client that puts requests on the queue. Raises OtherInstallation if Redis belongs to another
         home."""

@@ -27,6 +27,7 @@ from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.metrics.fleet import Fleet
 from certmill.state.metrics.gauges import Gauges
+from certmill.state.planned_renewals import PlannedRenewals
 from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.snapshots import Snapshots
@@ -87,6 +88,7 @@ class Ports:
     buckets: Buckets
     journal: Journal
     requests: Requests
+    planned_renewals: PlannedRenewals
     snapshots: Snapshots
     issuer_records: IssuerRecords
     key_authorizations: KeyAuthorizations

@@ -44,6 +44,7 @@ from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.metrics.fleet import Fleet
 from certmill.state.metrics.gauges import Gauges
+from certmill.state.planned_renewals import PlannedRenewals
 from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.server.connection import connect
@@ -240,6 +241,7 @@ def _ports(settings: Settings, client: Redis, place: _Place, clock: Clock) -> Po
         buckets=Buckets(client),
         journal=Journal(client),
         requests=Requests(client),
+        planned_renewals=PlannedRenewals(client),
         snapshots=Snapshots(client),
         issuer_records=IssuerRecords(client),
         key_authorizations=KeyAuthorizations(client),

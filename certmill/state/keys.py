@@ -32,6 +32,10 @@ attempt after a failure)."""
 DUE_SETS = (IN_FLIGHT, WAITING, ARRIVALS, RENEWALS)
 """A certificate is in exactly one of these sets."""
 
+PLANNED_RENEWALS = "certmill:planned_renewals"
+"""Sorted set id → instant: when to issue this certificate again, as `certmill renew --all` has planned. A
+certificate in it is also in one of DUE_SETS."""
+
 RUNS = "certmill:runs"
 """Sorted set id → instant at which a run began that has not ended. For metrics only; no decision uses it."""
 

@@ -10,6 +10,7 @@ import redis
 
 from certmill.state.buckets import Buckets
 from certmill.state.installation import InstallationRecord
+from certmill.state.planned_renewals import PlannedRenewals
 from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.sender import RedisSender
@@ -25,6 +26,7 @@ class State:
     records: Records
     buckets: Buckets
     requests: Requests
+    planned_renewals: PlannedRenewals
     snapshots: Snapshots
     installation: InstallationRecord
     send: RedisSender
@@ -38,6 +40,7 @@ def open_state(url: str, *, ca_file: Path | None = None, max_connections: int = 
         records=Records(client),
         buckets=Buckets(client),
         requests=Requests(client),
+        planned_renewals=PlannedRenewals(client),
         snapshots=Snapshots(client),
         installation=InstallationRecord(client),
         send=RedisSender(client),

@@ -23,6 +23,7 @@ from certmill.state.due import LONGEST_WAIT_SECONDS
 from certmill.state.records import Due
 from certmill.state.run_state import WakeUp
 from certmill.upkeep import sweep
+from certmill.upkeep.planned_renewals import begin_planned
 
 WAKE_LIMIT = 500
 LOST_SECONDS = 600.0
@@ -129,14 +130,14 @@ class Ticks:
         due.set_back(latest, limit=WAKE_LIMIT)
 
     def renew(self) -> int:
-        """Reconcile the Certificates that are due (for renewal, or for the next attempt). Returns their
-        number."""
+        """Reconcile the Certificates that are due (for renewal, or for the next attempt), and begin the
+        renewals that a person has planned. Returns their number."""
         now = self._ports.clock.now()
         due = self._ports.due.renewals(now=now, limit=RENEWALS_LIMIT)
         failed = reconcile_all(self._reconciler, dict.fromkeys(due, False))
         self._ports.due.postpone(list(failed), at=now + CHECK_AGAIN_SECONDS)
         self._ports.fleet.drop_ended()
-        return len(due)
+        return len(due) + begin_planned(self._ports, self._reconciler)
 
     def reread(self, owner: str) -> Reread:
         """Reconcile what changed in the home since the last re-read: Certificates first, then issuers, until

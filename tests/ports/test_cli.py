@@ -899,6 +899,34 @@ class TestAsking:
         assert runtime.redis.llen(contract.REQUESTS_QUEUE) == 2
         assert worker.body is None
 
+    def test_many_renewals_are_planned_over_a_time_and_a_selector_chooses(self, applied, runtime, tmp_path):
+        many = tmp_path / "many.yaml"
+        many.write_text(
+            "---\n".join(
+                CERTIFICATE.replace("name: web\n", f"name: c{n}\n  labels: {{half: '{n % 2}'}}\n", 1)
+                for n in range(50)
+            )
+        )
+        assert applied("apply", "-f", str(many))[0] == 0
+
+        code, out, _ = applied("renew", "-l", "half=1")
+        assert (code, out[0].split(" at ")[0]) == (
+            0,
+            "25 renewals are planned: the first now, the last",
+        )
+        assert runtime.ports.planned_renewals.count() == 25
+        code, out, _ = applied("renew", "--all", "--over", "10m")
+        assert out[0].startswith("51 renewals are planned")
+        assert runtime.ports.planned_renewals.count() == 51
+        assert runtime.redis.llen(contract.REQUESTS_QUEUE) == 0
+        assert applied("renew", "--all", "--wait")[0] == 2
+        assert applied("renew", "--all", "--over", "soon")[0] == 2
+        assert applied("renew", "-l", "half=2", "-A") == (
+            0,
+            [],
+            "note: there is no such Certificate in any namespace\n",
+        )
+
     def test_a_certificate_that_is_not_there_cannot_be_renewed(self, applied, runtime):
         assert applied("renew", "web", "nope") == (
             3,

@@ -1,5 +1,5 @@
-"""`certmill request` and `certmill renew`: send a message to the queue of requests, as other services do.
-With --wait they follow the request and show the result."""
+"""`certmill request`: sends a message to the queue of requests, as other services do. With --wait it follows
+the request and shows the result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import idna
 
 from certmill.cli.columns import fields
 from certmill.cli.exit_codes import ExitCode, print_message
-from certmill.cli.kinds import Kind, missing
 from certmill.cli.session import Session
 from certmill.client import Handle
-from certmill.errors import CertmillError, InvalidManifest, NotFound, SecretUnusable
+from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.durations import parse_duration
 from certmill.model.identifiers import is_ip_address
-from certmill.model.names import certificate_id, split_id
+from certmill.model.names import split_id
 from certmill.model.object_ref import ISSUER_KINDS
 from certmill.model.secret import TLS_CERTIFICATE
 from certmill.views.lifetimes import ignored_duration
@@ -70,7 +69,7 @@ def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
     )
     if wanted.duration:
         _warn_of_duration(session, wanted)
-    return _asked(session, [handle], waiting, "requested")
+    return follow_or_print(session, [handle], waiting, "requested")
 
 
 def _warn_of_duration(session: Session, wanted: Wanted) -> None:
@@ -91,27 +90,7 @@ def _warn_of_duration(session: Session, wanted: Wanted) -> None:
                 return
 
 
-def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Waiting) -> ExitCode:
-    """Request that these Certificates be issued again; without names, all of the namespace.
-
-    Raises NotFound before anything is sent, and StateUnavailable.
-    """
-    for name in names:
-        if session.home.certificate(certificate_id(namespace, name)) is None:
-            raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
-    chosen = list(names) or [certificate.name for certificate in session.home.certificates(namespace)]
-    if not chosen:
-        print_message(f"there is no Certificate in namespace {namespace}", prefix="note")
-        return ExitCode.OK
-    return _asked(
-        session,
-        [session.client.renew(name, namespace=namespace) for name in chosen],
-        waiting,
-        "renewal requested",
-    )
-
-
-def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: str) -> ExitCode:
+def follow_or_print(session: Session, handles: Sequence[Handle], waiting: Waiting, what: str) -> ExitCode:
     """Print what was sent, or follow the requests to their end."""
     if not waiting.wait:
         for handle in handles:
