@@ -238,7 +238,7 @@ def _is_account(status: IssuerStatus, issuer: Issuer, key_pem: bytes) -> bool:
 
 
 def _write_registered(ports: Ports, issuer: Issuer, status: IssuerStatus) -> str:
-    missing = missing_solver_secrets(ports, issuer)
+    missing = missing_solver_secrets(ports.home, issuer)
     reason, message = (INVALID_SOLVER, missing) if missing else (REGISTERED, REGISTERED_MESSAGE)
     _write_condition(ports, issuer, status, ready=not missing, reason=reason, message=message)
     return missing

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from certmill.errors import NotFound, SecretUnusable
+from certmill.home.base import Home
 from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.model.secret import Secret
 from certmill.runs.ports import Ports
@@ -22,16 +23,12 @@ Secrets."""
 def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) -> bytes:
     """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable; the message names
     the Secret."""
-    return _value(
-        ports, issuer, ref, purpose, ports.home.secret(ports.home.secrets_namespace(issuer), ref.name)
-    )
+    home = ports.home
+    return _value(home, issuer, ref, purpose, home.secret(home.secrets_namespace(issuer), ref.name))
 
 
-def _value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str, secret: Secret | None) -> bytes:
-    what = (
-        f"the Secret {ports.home.secrets_namespace(issuer)}/{ref.name} with the {purpose} of "
-        f"{issuer.reference}"
-    )
+def _value(home: Home, issuer: Issuer, ref: SecretKeyRef, purpose: str, secret: Secret | None) -> bytes:
+    what = f"the Secret {home.secrets_namespace(issuer)}/{ref.name} with the {purpose} of {issuer.reference}"
     if secret is None:
         raise NotFound(f"{what} is not there; create it")
     value = secret.data.get(ref.key, b"")
@@ -44,18 +41,18 @@ def _value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str, secret
     return value
 
 
-def missing_solver_secrets(ports: Ports, issuer: Issuer) -> str:
+def missing_solver_secrets(home: Home, issuer: Issuer) -> str:
     """Why the issuer's solvers cannot work, in one line; "" if each has the Secret that it needs. Each Secret
     is read once."""
     wrong: list[str] = []
-    namespace, read = ports.home.secrets_namespace(issuer), dict[str, Secret | None]()
+    namespace, read = home.secrets_namespace(issuer), dict[str, Secret | None]()
     for ref in dict.fromkeys(issuer.solver_credentials):
         if len(wrong) == _MOST_TOLD:
             return "; ".join([*wrong, "there may be more"])
         try:
             if ref.name not in read:
-                read[ref.name] = ports.home.secret(namespace, ref.name)
-            _value(ports, issuer, ref, "credential of a solver", read[ref.name])
+                read[ref.name] = home.secret(namespace, ref.name)
+            _value(home, issuer, ref, "credential of a solver", read[ref.name])
         except (NotFound, SecretUnusable) as error:
             wrong.append(str(error))
     return "; ".join(wrong)

@@ -5,11 +5,18 @@ from __future__ import annotations
 
 from certmill.certificates.reconcile import Reconciler
 from certmill.issuers import wait as issuer_wait
-from certmill.runs.chain import CLEAN_UP
+from certmill.model.certificate import Certificate
+from certmill.runs.chain import CLEAN_UP, FIRST
 from certmill.runs.outcomes import Outcome, Restart
 from certmill.runs.step_context import StepContext
 from certmill.steps import manifests
+from certmill.steps.preflight import fallback_faults
 from certmill.steps.table import Step
+
+FALLBACK_NOT_READY = "FallbackNotReady"
+"""The reason of the event for a fall-back issuer that could not issue."""
+
+_MOST_WARNINGS = 5
 
 
 def unmet(context: StepContext, step: Step, reconciler: Reconciler) -> Outcome | None:
@@ -29,7 +36,15 @@ def unmet(context: StepContext, step: Step, reconciler: Reconciler) -> Outcome |
         return issuer_wait.for_missing(context.uncached, certificate, issuer)
     if step.needs_ownership and (other := reconciler.other_owner(certificate)):
         return _end(context, f"Secret {certificate.secret_name} belongs to Certificate {other}")
+    if context.step == FIRST and context.is_first_try and issuer == certificate.issuer:
+        _warn_of_fallback_issuers(context, certificate)
     return None
+
+
+def _warn_of_fallback_issuers(context: StepContext, certificate: Certificate) -> None:
+    """Record an event if a fall-back issuer could not issue: before it is needed, once a run."""
+    for fault in fallback_faults(context.ports.home, certificate)[:_MOST_WARNINGS]:
+        context.ports.events.record_event(certificate, FALLBACK_NOT_READY, fault, warning=True)
 
 
 def _end(context: StepContext, reason: str) -> Restart:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from certmill.certificates.candidates import Candidate, apply_it, candidates_for, run_first
+from certmill.certificates.candidates import Candidate, apply_it, candidates_for, run_first, with_fallbacks
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.home.base import Home
@@ -77,6 +77,7 @@ class Observations:
 
         record = self._record(certificate.id)
         candidates, problem = self._candidates(certificate, record)
+        certificate = with_fallbacks(certificate, candidates)
         issuer = candidates[0].issuer if candidates else None
         observed = Observed(
             certificate=certificate,

@@ -21,6 +21,8 @@ from certmill.runs.outcomes import Wait
 from certmill.state import keys
 from certmill.state.requests import Acceptance
 from certmill.testing.memory_ca import MemoryCA
+from certmill.views.next_step import next_line
+from certmill.views.observations import Observations
 from tests.pipeline.two_cas import BACKUP, PROD, WEB, TwoCAs
 from tests.support.builders import DAY
 from tests.support.mill import Mill
@@ -326,3 +328,25 @@ def test_an_account_that_cannot_be_registered_because_its_ca_is_out_counts_for_a
 
     assert mill.record().result == "issued"
     assert len(mill.cas.second.orders) == 1
+
+
+def test_a_fall_back_issuer_that_could_not_issue_is_an_event_of_each_run(mill):
+    mill.use(events=Told())
+
+    issued_by_first(mill)
+
+    message = f"the fall-back issuer {BACKUP.ref} has no account yet: no worker has registered it"
+    assert mill.ports.events.all.count(("FallbackNotReady", message)) == 1
+
+
+def test_describe_knows_that_a_pair_of_an_issuers_fall_back_is_good(redis):
+    issuer = replace(PROD, annotations={"certmill.io/fallback-issuers": "Issuer/backup"})
+    alone = replace(WEB, fallback_issuers=())
+    mill = two_cas(redis, alone, issuer)
+    broken(mill, RateLimited("too many orders", retry_after=7 * DAY), times=1)
+    begin(mill)
+    shown = Observations(mill.ports.home, mill.ports.records.read, mill.world.clock, renewal_jitter=0.0)
+
+    line = next_line(shown.known(alone, mill.world.secret("default", "web-tls")), mill.world.clock.now())
+
+    assert line.startswith("renew")

@@ -90,7 +90,7 @@ def test_an_issuer_with_hundreds_of_secrets_costs_few_reads_and_reports_a_few(re
     secret = mill.ports.home.secret
     mill.ports.home.secret = lambda namespace, name: read.append(name) or secret(namespace, name)
 
-    missing = missing_solver_secrets(mill.ports, issuer)
+    missing = missing_solver_secrets(mill.ports.home, issuer)
 
     assert read == [ref.name for ref in refs[:10]]
     assert missing.count("is not there; create it") == 10
@@ -109,7 +109,7 @@ def test_a_secret_with_the_credentials_of_many_solvers_is_read_once(redis):
     secret = mill.ports.home.secret
     mill.ports.home.secret = lambda namespace, name: read.append(name) or secret(namespace, name)
 
-    assert missing_solver_secrets(mill.ports, issuer) == ""
+    assert missing_solver_secrets(mill.ports.home, issuer) == ""
     assert read == ["cf"]
 
 

@@ -19,6 +19,7 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, as_of
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
+from certmill.steps.preflight import fallback_faults
 from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.next_step import Known, next_line, step_number
@@ -85,6 +86,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Issued by", issued_by(found.secret)),
             ("Warning", ignored_duration(certificate, found.issuer)),
             ("Warning", too_many_copies(certificate, found.issuer, status, session.certificates(namespace))),
+            *(("Warning", fault) for fault in fallback_faults(session.home, certificate)),
             ("Ready", _ready(status, now)),
             ("Cause", str(cause or "")),
             *_validity(status, now),
