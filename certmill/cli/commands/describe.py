@@ -12,6 +12,7 @@ from certmill.cli.exit_codes import ExitCode, print_message, shown
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
 from certmill.errors import NotFound, SecretUnusable
+from certmill.model.annotations import FALLBACK_ISSUERS
 from certmill.model.certificate import Certificate, KeyAlgorithm
 from certmill.model.history import PastRun
 from certmill.model.names import certificate_id
@@ -19,7 +20,6 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, as_of
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
-from certmill.steps.preflight import fallback_faults
 from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.next_step import Known, next_line, step_number
@@ -86,7 +86,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Issued by", issued_by(found.secret)),
             ("Warning", ignored_duration(certificate, found.issuer)),
             ("Warning", too_many_copies(certificate, found.issuer, status, session.certificates(namespace))),
-            *(("Warning", fault) for fault in fallback_faults(session.home, certificate)),
+            *(("Warning", fault) for fault in _fallback_faults(session, found)),
             ("Ready", _ready(status, now)),
             ("Cause", str(cause or "")),
             *_validity(status, now),
@@ -98,6 +98,16 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     lines += _past(status.history, now)
     idle = "; nothing is done while Redis does not answer" if cause and session.is_redis_away else ""
     return [*lines, f"Next: {shown(next_line(found, now))}{idle}"]
+
+
+def _fallback_faults(session: Session, found: Known) -> Sequence[str]:
+    certificate, issuer = found.observed.certificate, found.issuer
+    annotations = {*certificate.annotations, *(issuer.annotations if issuer is not None else ())}
+    if not certificate.fallback_issuers and FALLBACK_ISSUERS not in annotations:
+        return ()
+    from certmill.steps.preflight import fallback_faults  # the import takes long, and few need it
+
+    return fallback_faults(session.home, certificate)
 
 
 def _ready(status: CertificateStatus, now: float) -> str:
