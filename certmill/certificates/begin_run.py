@@ -11,11 +11,13 @@ from certmill.errors import Conflict
 from certmill.model.certificate import Certificate
 from certmill.model.fallback import FALLBACK_SECONDS, Fallback
 from certmill.model.reason import Reason
+from certmill.model.status import CertificateStatus
 from certmill.model.trigger import ReconcileOptions
 from certmill.observe import certificates
 from certmill.renewal.decision import Issue
 from certmill.renewal.observation import Observation, Violation
 from certmill.renewal.origin import origin_of
+from certmill.renewal.risk import with_risk
 from certmill.runs import chain
 from certmill.runs.ports import Ports
 from certmill.state.run_state import RunState, Verdict
@@ -149,9 +151,10 @@ def _begin(
 
 def _write_times(ports: Ports, observation: Observation, now: float) -> None:
     """While a run is under way, write when the pair that it replaces expires, or that it has expired."""
-    if (status := conditions.while_issuing(observation, now=now)) != observation.status:
+    status = with_risk(conditions.while_issuing(observation, now=now), now)
+    if status != observation.status:
         with suppress(Conflict):  # the run has just written a newer status
-            statuses.write(ports, observation.certificate, status)
+            statuses.write(ports, observation.certificate, status, before=observation.status, now=now)
 
 
 def _record_begun(
@@ -160,13 +163,19 @@ def _record_begun(
     """Write to the status and the events that a run is under way. If two processes reconcile at once, only
     the one that began the run (`ours`) knows its reason; the other writes nothing if the status already shows
     the run."""
-    home, certificate, status = ports.home, observation.certificate, conditions.of_pair(observation)
+    home, certificate = ports.home, observation.certificate
     ready = servable or violation.reason in (Reason.RENEWING, Reason.MANUALLY_TRIGGERED)
+
+    def write_over(before: CertificateStatus) -> None:
+        status = conditions.of_pair(replace(observation, status=before))
+        status = conditions.issuing(status, violation, ready=ready, now=now)
+        statuses.write(ports, certificate, status, before=before, now=now)
+
     try:
-        statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
+        write_over(observation.status)
     except Conflict:
-        status = conditions.of_pair(replace(observation, status=home.certificate_status(certificate.id)))
+        status = home.certificate_status(certificate.id)
         if conditions.is_issuing(status) and not ours:
             return
-        statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
+        write_over(status)
     ports.events.record_event(certificate, "Issuing", violation.message)

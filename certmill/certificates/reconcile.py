@@ -35,6 +35,7 @@ from certmill.renewal import next_check
 from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, as_requested, decide
 from certmill.renewal.observation import Observation, Violation, observe
 from certmill.renewal.policy import violated
+from certmill.renewal.risk import risk_of
 from certmill.runs.ports import Ports
 from certmill.state.journal import LostOrder
 from certmill.state.run_state import Adoption
@@ -160,9 +161,8 @@ class Reconciler:
         if not self._adopt(certificate, at=now + _OTHER_OWNER_SECONDS, spec=spec, moment=moment):
             return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
         issued = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == other
-        statuses.write(
-            ports, certificate, conditions.not_owner(observed.status, other, issued=issued, now=now)
-        )
+        status = conditions.not_owner(observed.status, other, issued=issued, now=now)
+        statuses.write(ports, certificate, status, before=observed.status, now=now)
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
 
     def _without_issuer(self, observed: ObservedCertificate, why: str, moment: Moment) -> Reconciled:
@@ -185,12 +185,10 @@ class Reconciler:
         """Nothing can be done until a person changes something: write the reason to the status. The next
         check is when the issuer changes, or after CHECK_AGAIN_SECONDS."""
         ports = self._ports
-        if status != before:
-            ports.home.write_certificate_status(certificate.id, status)
         self._adopt(
             certificate, at=moment.now + CHECK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment
         )
-        statuses.note(ports, certificate, status)
+        statuses.write(ports, certificate, status, before=before, now=moment.now)
         ports.issuer_records.note_failing(certificate.issuer, certificate.id, now=moment.now)
         return Reconciled(reason=why)
 
@@ -220,16 +218,18 @@ class Reconciler:
         """The back-off has not ended, so no run begins. Ready becomes False where the violation requires it.
         If the stored pair is valid now but expires before the back-off ends, the next check is at its
         expiry."""
-        ports, certificate, now = self._ports, observation.certificate, moment.now
-        violation = decision.violation
-        at = next_check.after_back_off(decision, observation.leaf, now)
+        ports, certificate, violation, now = (
+            self._ports,
+            observation.certificate,
+            decision.violation,
+            moment.now,
+        )
+        status = conditions.backing_off(
+            conditions.of_pair(observation), violation, servable=temporary.is_ready(observation), now=now
+        )
+        at = next_check.after_back_off(decision, observation.leaf, risk_of(status, now), now)
         if self._adopt(certificate, at=at, spec=observation.spec, moment=moment):
-            status = conditions.backing_off(
-                conditions.of_pair(observation), violation, servable=temporary.is_ready(observation), now=now
-            )
-            if status != observation.status:
-                ports.home.write_certificate_status(certificate.id, status)
-            statuses.note(ports, certificate, status)
+            statuses.write(ports, certificate, status, before=observation.status, now=now)
         record = ports.records.read(certificate.id)
         failed = record.done if record is not None and not record.was_issued else 0
         why = f"backing off until {instant(decision.until):%Y-%m-%d %H:%M} UTC, when {decision.reason}"
@@ -252,12 +252,11 @@ class Reconciler:
         assert leaf is not None
         assert observation.secret is not None
         renew_at = decision.renewal.instant
-        if self._adopt(certificate, at=next_check.after_keep(decision), spec=observation.spec, moment=moment):
-            self._refresh(certificate, observation.secret)
         status = conditions.adopted(observation.status, leaf, renew_at=renew_at, now=moment.now)
-        if status != observation.status:
-            ports.home.write_certificate_status(certificate.id, status)
-        if statuses.note(ports, certificate, status):
+        at = next_check.of_pair(decision.renewal, risk_of(status, moment.now))
+        if self._adopt(certificate, at=at, spec=observation.spec, moment=moment):
+            self._refresh(certificate, observation.secret)
+        if statuses.write(ports, certificate, status, before=observation.status, now=moment.now):
             certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=renew_at)
         return Reconciled(reason="Certificate is up to date", right=True)
 

@@ -35,6 +35,10 @@ class Reason(StrEnum):
     """certmill's own: the certificate was revoked because its private key is compromised."""
     NOT_YET_VALID = "NotYetValid"
     """certmill's own: the certificate is valid from an instant in the future."""
+    AT_RISK = "AtRisk"
+    """certmill's own: the certificate is in the last third of its life, and its renewal has not succeeded."""
+    CRITICAL = "Critical"
+    """certmill's own: it is in the last tenth of its life, or has expired."""
     INVALID_SPEC = "InvalidSpec"
     """certmill's own: the spec cannot be used. cert-manager has no policy for this: its webhook rejects a
     Certificate like this."""

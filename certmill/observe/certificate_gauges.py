@@ -6,7 +6,7 @@ is skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,7 @@ from certmill.model.persisted import JSON_NAME, Codec
 from certmill.observe.exposition import family, head, labels
 
 CONDITIONS: Final = ("True", "False", "Unknown")
+RISKS: Final = ("at-risk", "critical")
 DEFAULT_GROUP: Final = "cert-manager.io"
 _LINES_AT_ONCE: Final = 2000
 _PREFIX: Final = "certmanager_certificate_"
@@ -53,12 +54,17 @@ class _Row:
     after: float
     renewal: float
     ready: str
+    risk: str
 
 
-def certificates_text(entries: Mapping[str, str], *, now: float) -> Iterator[str]:
+def certificates_text(
+    entries: Mapping[str, str], *, now: float, risk_of: Callable[[CertificateGauge], str]
+) -> Iterator[str]:
     """The gauges of certificates, by id (`namespace/name`). An expired certificate is not ready, whatever the
-    stored value says."""
-    rows = [row for id_, entry in entries.items() if (row := _row(id_, entry, now)) is not None]
+    stored value says. `risk_of`: the level of risk of a certificate, one of RISKS, or another word if it is
+    not at risk."""
+    rows = [row for id_, entry in entries.items() if (row := _row(id_, entry, now, risk_of)) is not None]
+    yield from _risks(rows)
     if not rows:
         return
     for name, of, help_text in _INSTANTS:
@@ -75,6 +81,21 @@ def certificates_text(entries: Mapping[str, str], *, now: float) -> Iterator[str
                 for one in CONDITIONS
             ]
         )
+
+
+def _risks(rows: Sequence[_Row]) -> Iterator[str]:
+    """The number of certificates at each level of risk, and a series for each certificate that has one."""
+    risky = [row for row in rows if row.risk in RISKS]
+    counts = [({"level": level}, float(sum(row.risk == level for row in risky))) for level in RISKS]
+    yield from family(
+        "certmill_certificates_at_risk", "gauge", "Certificates at this level of risk to expire.", counts
+    )
+    if not risky:
+        return
+    name = "certmill_certificate_risk"
+    yield head(name, "gauge", "1 for the level of risk that a certificate has; none: it is not at risk.")
+    for part in _parts(risky):
+        yield "".join([f'{name}{{{row.labels},level="{row.risk}"}} 1\n' for row in part])
 
 
 def issuers_text(entries: Mapping[str, str]) -> Iterator[str]:
@@ -96,7 +117,7 @@ def issuers_text(entries: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def _row(id_: str, entry: str, now: float) -> _Row | None:
+def _row(id_: str, entry: str, now: float, risk_of: Callable[[CertificateGauge], str]) -> _Row | None:
     """Read a stored value; None if this release cannot read it."""
     try:
         gauge = _CODEC.load(entry)
@@ -118,6 +139,7 @@ def _row(id_: str, entry: str, now: float) -> _Row | None:
         after=after,
         renewal=gauge.renewal_time or 0.0,
         ready=ready,
+        risk=risk_of(gauge),
     )
 
 

@@ -127,6 +127,12 @@ def fell_back(certificate: str, *, run: int, step: str, used: str, following: st
     recording.sink().fallback(used, following)
 
 
+def risk_changed(certificate: str, *, level: str, reason: str) -> None:
+    """The level of risk of a stored pair has changed: at-risk, critical or none."""
+    write = _log.info if level == "none" else _log.warning
+    write("certificate.risk_changed", certificate=certificate, level=level, reason=reason)
+
+
 def adopted(certificate: str, *, not_after: float | None, renew_at: float | None) -> None:
     """A correct pair was adopted: this installation did not issue it, or Redis lost its data."""
     _log.info(

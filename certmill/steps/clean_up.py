@@ -108,18 +108,14 @@ def _clean_up_challenges(context: StepContext, issuer: Issuer | None) -> bool:
 def _next_check(context: StepContext, certificate: Certificate | None) -> float:
     """When the Certificate is checked again (seconds since the epoch); now if it was deleted."""
     now, facts = context.ports.clock.now(), context.facts
-    in_status = _next_attempt_in_status(context, certificate, now) if facts.failure is not None else None
+    status = _status_now(context, certificate) if facts.failure is not None else None
     stored = facts.stored if certificate is not None else None
-    return next_check.after_run(stored, facts.failure, next_attempt_in_status=in_status, now=now)
+    return next_check.after_run(stored, facts.failure, status=status, now=now)
 
 
-def _next_attempt_in_status(
-    context: StepContext, certificate: Certificate | None, now: float
-) -> float | None:
-    """The time of the next run in the status, which may have changed since the run failed. None if the status
-    cannot be read."""
+def _status_now(context: StepContext, certificate: Certificate | None) -> CertificateStatus | None:
+    """The status, which may have changed since the run failed. None if it cannot be read."""
     with suppress(Permanent):
         if certificate is not None:
-            status = context.uncached.home.certificate_status(certificate.id)
-            return status.next_attempt if status.next_attempt is not None else now
+            return context.uncached.home.certificate_status(certificate.id)
     return None

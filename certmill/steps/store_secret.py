@@ -14,7 +14,9 @@ from certmill.issuers import account
 from certmill.model.status import CertificateStatus
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
+from certmill.renewal import next_check
 from certmill.renewal.plan import plan
+from certmill.renewal.risk import risk_of
 from certmill.runs.facts import Stored
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import StepContext
@@ -64,7 +66,9 @@ def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced
         return conditions.issued(status, leaf, renew_at=renewal.instant, now=now)
 
     before = statuses.update(context.ports.home, context.certificate_id, with_pair)
-    statuses.note(context.ports, context.certificate, with_pair(before))
+    after = with_pair(before)
+    statuses.note(context.ports, context.certificate, after)
+    statuses.report_risk(context.ports, context.certificate, before, after)
     context.ports.events.record_event(
         context.certificate, "Issuing", "The certificate has been successfully issued"
     )
@@ -72,7 +76,7 @@ def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced
         serial=leaf.serial,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
-        renew_at=renewal.check_at,
+        renew_at=next_check.of_pair(renewal, risk_of(after, now)),
         recovered=before.failed_issuance_attempts > 0,
     )
     return Advanced(facts=replace(context.facts, stored=stored), renews=before.revision > 0)

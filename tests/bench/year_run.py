@@ -22,7 +22,8 @@ from certmill.budgets.refusals import named_in
 from certmill.budgets.registered_domain import registered_domain
 from certmill.errors import CAUnavailable, NameRefused, RateLimited
 from certmill.renewal.decision import BackingOff, Issue
-from certmill.renewal.next_check import after_back_off, after_keep
+from certmill.renewal.next_check import after_back_off, of_pair
+from certmill.renewal.risk import Risk, RiskLevel
 from certmill.runs.backoff import Validity, next_attempt, run_delay, step_delay
 from certmill.state.buckets import Buckets, Caller, Empty
 from certmill.state.due import DueTimes
@@ -41,6 +42,9 @@ _IDLE_TICK: Final = 600.0
 _ORDER_AFTER: Final = 5.0
 _ISSUED_AFTER: Final = 45.0
 _INCIDENT_ECHO: Final = DAY
+
+_NO_RISK = Risk(level=RiskLevel.NONE)
+"""The simulation writes no status, so no check is needed to show a level of risk."""
 
 
 @dataclass(kw_only=True)
@@ -132,9 +136,9 @@ class Year:
                 member.run_since = member.run_since or now
                 running.append(member)
             elif isinstance(decision, BackingOff):
-                times.append((member, after_back_off(decision, member.leaf, now)))
+                times.append((member, after_back_off(decision, member.leaf, _NO_RISK, now)))
             else:
-                times.append((member, after_keep(decision)))
+                times.append((member, of_pair(decision.renewal, _NO_RISK)))
         self._schedule(times + self._orders(running, now))
 
     def _orders(self, members: list[Member], now: float) -> list[tuple[Member, float]]:

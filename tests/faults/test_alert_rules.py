@@ -31,19 +31,13 @@ def test_promtool_finds_no_fault_in_rules_and_configuration():
 
 
 SCENES = {
-    "a certificate with a tenth of its life left": (
-        {
-            f"certmanager_certificate_expiration_timestamp_seconds{SOON}": f"{10 * DAY}",
-            f"certmanager_certificate_not_before_timestamp_seconds{SOON}": f"{-80 * DAY}",
-        },
-        {"CertmillCertificateExpiresSoon"},
+    "a certificate at risk": (
+        {'certmill_certificate_risk{namespace="default", name="web", level="at-risk"}': "1"},
+        {"CertmillCertificateAtRisk"},
     ),
-    "one with a twentieth of a life of six days left": (
-        {
-            f"certmanager_certificate_expiration_timestamp_seconds{SOON}": "30000",
-            f"certmanager_certificate_not_before_timestamp_seconds{SOON}": "-500000",
-        },
-        {"CertmillCertificateExpiresSoon", "CertmillCertificateExpiresVerySoon"},
+    "one that is critical": (
+        {'certmill_certificate_risk{namespace="default", name="web", level="critical"}': "1"},
+        {"CertmillCertificateCritical"},
     ),
     "one that is renewed in time": (
         {

@@ -7,12 +7,12 @@ import json
 import re
 import time
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
+from certmill.model.certificate import RenewalPolicy
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from compose.local import LocalCertmill
 from compose.servers.ports import free_port
@@ -128,23 +128,22 @@ def test_nothing_fires_while_all_is_well(watched):
 
     watched.is_clear("CertmillBeatGone", "CertmillWorkersGone", "CertmillNotScraped", "CertmillProcessDown")
     assert (
-        watched.prometheus.firing()
-        & {"CertmillRedisGone", "CertmillCertificateExpiresSoon", "CertmillRunStuck"}
+        watched.prometheus.firing() & {"CertmillRedisGone", "CertmillCertificateAtRisk", "CertmillRunStuck"}
         == set()
     )
 
 
 def test_an_alert_fires_for_a_certificate_that_expires_soon(watched):
     old = a_certificate(name="old", secret_name="old-tls", dns_names=("old.example.test",))
-    old = replace(
-        old, renew_before=timedelta(hours=1)
-    )  # so that no run is in progress that would hide what clears the alert
+    # A renewal in progress would hide what clears the alert.
+    old = replace(old, renewal_policy=RenewalPolicy.DISABLED)
+    watched.apply(old, a_pair(old, not_before=time.time() - 70 * DAY, days=90))
+    watched.fires("CertmillCertificateAtRisk")
     watched.apply(old, a_pair(old, not_before=time.time() - 85 * DAY, days=90))
-    watched.fires("CertmillCertificateExpiresSoon")
-    watched.fires("CertmillCertificateExpiresVerySoon")
+    watched.fires("CertmillCertificateCritical")
 
     watched.apply(old, a_pair(old, not_before=time.time() - DAY, days=90))
-    watched.is_clear("CertmillCertificateExpiresSoon", "CertmillCertificateExpiresVerySoon")
+    watched.is_clear("CertmillCertificateAtRisk", "CertmillCertificateCritical")
 
 
 def test_an_alert_fires_for_a_run_that_does_not_end(watched):

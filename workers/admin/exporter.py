@@ -12,15 +12,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from certmill.clock import Clock, SystemClock
 from certmill.contract import TICK_TASKS
 from certmill.errors import StateUnavailable
 from certmill.observe import recording
-from certmill.observe.certificate_gauges import certificates_text, issuers_text
+from certmill.observe.certificate_gauges import CertificateGauge, certificates_text, issuers_text
 from certmill.observe.fleet_metrics import FleetSample, OldestRequest, clock_text, fleet_text, no_fleet_text
 from certmill.observe.metrics import ProcessMetrics
+from certmill.renewal.risk import level_at
 from certmill.settings import Settings
 from certmill.state.metrics.fleet import Fleet
 from certmill.state.metrics.gauges import Gauges
@@ -99,7 +101,7 @@ class Exporter:
         except StateUnavailable:
             return
         yield from issuers_text(issuers)
-        yield from certificates_text(certificates, now=now)
+        yield from certificates_text(certificates, now=now, risk_of=partial(risk_at, now))
 
     def livez(self) -> Page:
         """Return 200 if the process does its work, else 503. Servers that do not answer do not count."""
@@ -151,6 +153,13 @@ def _stores(settings: Settings) -> _Stores:
         url_file=settings.redis_url_file,
     )
     return _Stores(fleet=Fleet(client), gauges=Gauges(client), clock=FleetClock(client))
+
+
+def risk_at(now: float, gauge: CertificateGauge) -> str:
+    """The level of risk of a certificate."""
+    return level_at(
+        now, not_before=gauge.not_before, not_after=gauge.not_after, renewal_time=gauge.renewal_time
+    )
 
 
 def _page(troubles: list[str]) -> Page:

@@ -18,6 +18,7 @@ from certmill.model.history import PastRun
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, as_of
+from certmill.renewal.risk import risk_of, with_risk
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
 from certmill.views.causes import blocked_by, known_facts
@@ -61,7 +62,7 @@ def _readable_secret(session: Session, certificate: Certificate) -> Secret | Non
 
 def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     found, now = known(session, namespace, name), session.now()
-    seen, status = found.observed, as_of(found.observed.status, now)
+    seen, status = found.observed, with_risk(as_of(found.observed.status, now), now)
     certificate, ref, cause = seen.certificate, seen.issuer_ref, blocked_by(seen, now)
     issuer = f"{ref.kind or Kind.ISSUER} {ref.name}"
     lines = fields(
@@ -88,6 +89,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Warning", too_many_copies(certificate, found.issuer, status, session.certificates(namespace))),
             *(("Warning", fault) for fault in _fallback_faults(session, found)),
             ("Ready", _ready(status, now)),
+            ("Risk", str(risk_of(status, now))),
             ("Cause", str(cause or "")),
             *_validity(status, now),
         ]

@@ -22,6 +22,7 @@ from certmill.model.names import certificate_id
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus, as_of
+from certmill.renewal.risk import RiskLevel, level_in, with_risk
 from certmill.views import objects
 from certmill.views.times import age, timestamp
 
@@ -39,6 +40,8 @@ class Row:
     name: str
     columns: tuple[str, ...]
     wide: tuple[str, ...] = ()
+    risk: str = ""
+    """The level of risk; a column that is shown if any row has one."""
     cause: str = ""
     """What blocks the object. This is the last column; it is shown if any row has a cause."""
     is_ready: bool = True
@@ -143,15 +146,17 @@ def _dumped(value: Mapping[str, object], output: str) -> str:
 def _table(kind: Kind, rows: Sequence[Row], *, wide: bool, namespaces: bool) -> list[str]:
     ordinary, more = HEADERS[kind]
     first = ("NAMESPACE", "NAME") if namespaces else ("NAME",)
-    causes = any(row.cause for row in rows)
+    risks, causes = any(row.risk for row in rows), any(row.cause for row in rows)
     cells = [
         ((row.namespace, row.name) if namespaces else (row.name,))
         + row.columns
         + (row.wide if wide else ())
+        + ((row.risk,) if risks else ())
         + ((row.cause,) if causes else ())
         for row in rows
     ]
-    return table((*first, *ordinary, *(more if wide else ()), *(("CAUSE",) if causes else ())), cells)
+    last = (*(("RISK",) if risks else ()), *(("CAUSE",) if causes else ()))
+    return table((*first, *ordinary, *(more if wide else ()), *last), cells)
 
 
 def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
@@ -189,7 +194,8 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
 
 def _certificate(session: Session, observations: Observations, certificate: Certificate) -> Row:
     stored = session.home.certificate_status(certificate.id)
-    status, cause = as_of(stored, session.now()), observations.blocked(certificate, stored)
+    status = with_risk(as_of(stored, session.now()), session.now())
+    level, cause = level_in(status), observations.blocked(certificate, stored)
     created = _created(session, Kind.CERTIFICATE, certificate.namespace, certificate.name, status.conditions)
     ready = status.condition("Ready")
     return Row(
@@ -197,6 +203,7 @@ def _certificate(session: Session, observations: Observations, certificate: Cert
         name=certificate.name,
         columns=(_status_word(ready), certificate.secret_name, age(created, session.now())),
         wide=(certificate.issuer_ref.name, ready.message if ready else "", _expiration(status)),
+        risk="" if level is RiskLevel.NONE else level.value,
         cause=str(cause) if cause is not None else "",
         is_ready=ready is not None and ready.status,
         whole=lambda: objects.certificate_object(certificate, status, created),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from certmill.kube.objects import JsonObject, instant_of, mapping, rfc3339, sequence, text
 from certmill.model.status import Condition
 
-_OURS = ("Ready", "Issuing")
+_OURS = ("Ready", "Issuing", "AtRisk")
 """The conditions that certmill writes; those of other writers stay as they are."""
 
 

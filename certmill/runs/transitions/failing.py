@@ -20,6 +20,7 @@ from certmill.model.reason import Reason
 from certmill.model.status import CertificateStatus, failed_message
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
+from certmill.renewal.risk import with_risk
 from certmill.runs import backoff
 from certmill.runs.chain import CLEAN_UP
 from certmill.runs.facts import Facts, Failure
@@ -94,10 +95,12 @@ def _write_status(context: StepContext, outcome: Failed, now: float) -> Failure:
 
     def with_failure(status: CertificateStatus) -> CertificateStatus:
         failure, run = failure_after(status), context.run_id
-        return conditions.failed(status, failure, spec=context.record.spec, run=run, now=now)
+        return with_risk(conditions.failed(status, failure, spec=context.record.spec, run=run, now=now), now)
 
     try:
-        return failure_after(statuses.update(context.ports.home, context.certificate_id, with_failure))
+        before = statuses.update(context.ports.home, context.certificate_id, with_failure)
+        reports.report_risk(context, before, with_failure(before))
+        return failure_after(before)
     except Permanent as refused:
         log.warning("status.refused", certificate=context.certificate_id, reason=str(refused))
         return _failure(error, now + backoff.run_delay(error, 1, jitter, costly=costly))

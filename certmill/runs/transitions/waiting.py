@@ -9,6 +9,7 @@ from dataclasses import replace
 from certmill.errors import CertmillError
 from certmill.model.status import CertificateStatus
 from certmill.observe.log import get_logger
+from certmill.renewal.risk import risk_of
 from certmill.runs import backoff
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import LeftToNewer, StepResult, Wait, Waiting
@@ -46,6 +47,8 @@ def wait(context: StepContext, outcome: Waiting) -> StepResult:
         reports.record_event(context, "Waiting", reason)
     if facts.status_reasons != before.status_reasons:
         reports.show_wait(context, step=context.step, reason=reason, until=until)
+    if is_long:
+        reports.show_risk(context)
     return Wait(reason=reason, seconds=seconds)
 
 
@@ -84,14 +87,16 @@ def _with_reason(facts: Facts, reason: str, *, is_long: bool) -> Facts:
 
 def capped(context: StepContext, seconds: float) -> float:
     """Cap the wait (seconds), so that the stored certificate does not expire while the run waits for a server
-    or for an issuer that is not ready."""
+    or for an issuer that is not ready. The wait also ends when the certificate's level of risk changes, so
+    that its status shows the new level."""
     if seconds <= SHORT_WAIT_SECONDS:
         return seconds
-    validity = None
+    status, now = CertificateStatus(), context.ports.clock.now()
     with suppress(CertmillError):
-        validity = validity_of(context.ports.home.certificate_status(context.certificate_id))
-    now = context.ports.clock.now()
-    return backoff.next_attempt(seconds, failed_at=now, validity=validity).at - now
+        status = context.ports.home.certificate_status(context.certificate_id)
+    at = backoff.next_attempt(seconds, failed_at=now, validity=validity_of(status)).at
+    changes_at = risk_of(status, now).changes_at
+    return min(at, at if changes_at is None else changes_at) - now
 
 
 def validity_of(status: CertificateStatus) -> backoff.Validity | None:
