@@ -245,7 +245,7 @@ class Certmill:
             elif look.kind == "Certificate":
                 self.runtime.reconciler.reconcile(CertificateId(look.reference))
             else:
-                self.runtime.issuers.look(look.kind, look.reference, owner="a test")
+                self.runtime.issuers.reconcile_path(look.kind, look.reference, owner="a test")
         return looks
 
     def renew(self, certificate):

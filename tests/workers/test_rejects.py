@@ -38,7 +38,7 @@ class Issuers:
     def __init__(self, *errors: CertmillError) -> None:
         self.errors, self.looks = list(errors), 0
 
-    def look(self, kind: str, reference: str, *, owner: str) -> None:
+    def reconcile_path(self, kind: str, reference: str, *, owner: str) -> None:
         self.looks += 1
         if self.errors:
             raise self.errors.pop(0)
