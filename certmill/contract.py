@@ -40,9 +40,10 @@ STEP_TASKS = tuple(f"certificate.{step}" for step in STEP_NAMES)
 
 WAKE_TASK = "tick.wake"
 RENEWALS_TASK = "tick.renewals"
+ARI_TASK = "tick.ari"
 SWEEP_TASK = "tick.sweep"
 REREAD_TASK = "tick.reread"
-TICK_TASKS = (WAKE_TASK, RENEWALS_TASK, SWEEP_TASK, REREAD_TASK)
+TICK_TASKS = (WAKE_TASK, RENEWALS_TASK, ARI_TASK, SWEEP_TASK, REREAD_TASK)
 
 RECONCILE_TASKS = {
     kind: f"reconcile.{kind.lower()}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from certmill.contract import RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
+from certmill.contract import ARI_TASK, RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
 
 
 class Entry(NamedTuple):
@@ -30,6 +30,12 @@ TABLE = (
         RENEWALS_TASK,
         60.0,
         "renewal starts days before expiry, and the next attempt minutes after a failure: a minute is enough",
+    ),
+    Entry(
+        ARI_TASK,
+        30.0,
+        "a CA is asked for renewal information every few hours; 500 requests in half a minute are enough for "
+        "300,000 certificates",
     ),
     Entry(
         REREAD_TASK,

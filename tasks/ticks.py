@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from celery import Celery, shared_task
 
-from certmill.contract import RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
+from certmill.contract import ARI_TASK, RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
 from certmill.observe.log import get_logger
 from certmill.upkeep.ticks import DueWork, Reread
 from tasks.base import Tick
@@ -24,6 +24,12 @@ def wake(self: Tick) -> None:
 def renewals(self: Tick) -> None:
     """Reconcile the certificates whose renewal or next attempt is due."""
     self.runtime.ticks.renew()
+
+
+@shared_task(bind=True, base=Tick, name=ARI_TASK)
+def ari(self: Tick) -> None:
+    """Ask the CAs when to renew the certificates whose check is due."""
+    self.runtime.ticks.check_ari()
 
 
 @shared_task(bind=True, base=Tick, name=REREAD_TASK)

@@ -1,5 +1,4 @@
-"""ACME Renewal Information (RFC 9773): the identifier of a certificate, and the window that the CA suggests
-for its renewal."""
+"""ACME Renewal Information (RFC 9773): the window that the CA suggests for the renewal of a certificate."""
 
 from __future__ import annotations
 
@@ -8,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography import x509
-
 from certmill.acme.fields import clean, parse_time
-from certmill.acme.jws import b64url
-from certmill.errors import CAUnavailable, OrderRefused
+from certmill.errors import CAUnavailable
 
 # RFC 9773 §4.3.2: clients should limit Retry-After, for example to 1 minute and 1 day. Let's Encrypt sends 6
 # hours.
@@ -20,22 +16,6 @@ MIN_CHECK_SECONDS: Final = 60.0
 MAX_CHECK_SECONDS: Final = 86_400.0
 DEFAULT_CHECK_SECONDS: Final = 6 * 3600.0
 _CERT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}")
-
-
-def cert_id(certificate: x509.Certificate) -> str:
-    """The certificate identifier (RFC 9773 §4.1): base64url of the authority key identifier, a dot, base64url
-    of the serial number. Raises OrderRefused if the certificate has no authority key identifier."""
-    try:
-        key_identifier = certificate.extensions.get_extension_for_class(
-            x509.AuthorityKeyIdentifier
-        ).value.key_identifier
-    except x509.ExtensionNotFound:
-        key_identifier = None
-    if key_identifier is None:
-        raise OrderRefused("the certificate has no authority key identifier, so it has no ARI identifier")
-    # The octets of the DER INTEGER: with a leading zero byte if the first bit is set (RFC 9773 §4.1).
-    serial = certificate.serial_number
-    return f"{b64url(key_identifier)}.{b64url(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
 
 
 def is_cert_id(text: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
+from certmill.certificates import ari_checks, conditions, ownership, secret_contract, statuses, temporary
 from certmill.certificates.begin_run import Moment, ObservationOutdated, Reconciled, begin_run
 from certmill.certificates.candidates import (
     Candidate,
@@ -19,6 +19,7 @@ from certmill.certificates.candidates import (
     with_fallbacks,
 )
 from certmill.certificates.digest import digest
+from certmill.certificates.observed import observation_of
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.home.base import Home, ObservedCertificate
@@ -33,7 +34,7 @@ from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
 from certmill.renewal import next_check
 from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, as_requested, decide
-from certmill.renewal.observation import Observation, Violation, observe
+from certmill.renewal.observation import Observation, Violation
 from certmill.renewal.policy import violated
 from certmill.renewal.risk import risk_of
 from certmill.runs.ports import Ports
@@ -94,21 +95,14 @@ class Reconciler:
 
         if status.order and moment.state.run == "0":
             self._note_lost_order(observed, candidates)
-        specs = tuple(candidate.spec for candidate in candidates)
-        observation = self._observe(observed, secret, unusable, specs)
+        jitter = ports.limits.renewal_jitter
+        observation = observation_of(observed, secret, unusable, candidates, jitter_seconds=jitter)
         decision = as_requested(
             decide(observation, moment.now),
             asked=moment.forced or conditions.is_triggered(status),
             ignore_back_off=moment.options.ignore_back_off or moment.fallback is not None,
         )
         return self._apply(decision, observation, moment, candidates[0])
-
-    def _observe(
-        self, observed: ObservedCertificate, secret: Secret | None, unusable: str, specs: tuple[str, ...]
-    ) -> Observation:
-        jitter = self._ports.limits.renewal_jitter
-        certificate = observed.certificate
-        return observe(certificate, secret, observed.status, specs, unusable=unusable, jitter_seconds=jitter)
 
     def _note_lost_order(self, observed: ObservedCertificate, candidates: Sequence[Candidate]) -> None:
         """Redis has no run: its data was lost with a run, and DNS-01 values of the order may be present."""
@@ -169,7 +163,9 @@ class Reconciler:
         """The issuer cannot be read. If the stored pair has no violation, Ready does not change and the
         status gets the pair's times."""
         certificate = observed.certificate
-        observation = self._observe(observed, *temporary.read(self._ports.home, certificate), ("",))
+        jitter = self._ports.limits.renewal_jitter
+        pair = temporary.read(self._ports.home, certificate)
+        observation = observation_of(observed, *pair, (), jitter_seconds=jitter)
         timed, violation = conditions.of_pair(observation), violated(observation, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)
         return self._check_later(certificate, observation.status, status, why, moment)
@@ -252,10 +248,12 @@ class Reconciler:
         assert leaf is not None
         assert observation.secret is not None
         renew_at = decision.renewal.instant
-        status = conditions.adopted(observation.status, leaf, renew_at=renew_at, now=moment.now)
+        known = replace(observation.status, ari=observation.ari)
+        status = conditions.adopted(known, leaf, renew_at=renew_at, now=moment.now)
         at = next_check.of_pair(decision.renewal, risk_of(status, moment.now))
         if self._adopt(certificate, at=at, spec=observation.spec, moment=moment):
             self._refresh(certificate, observation.secret)
+            ari_checks.schedule(ports, observation, now=moment.now)
         if statuses.write(ports, certificate, status, before=observation.status, now=moment.now):
             certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=renew_at)
         return Reconciled(reason="Certificate is up to date", right=True)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from certmill.crypto import keys
+from certmill.crypto.cert_id import cert_id
 from certmill.errors import CertificateWrong, SecretUnusable
 from certmill.model.certificate import Certificate, Subject
 
@@ -54,6 +55,8 @@ class Leaf:
     subject: Subject
     public_key: str
     issuer_common_name: str
+    cert_id: str = ""
+    """Its identifier for the CA's renewal information (`crypto.cert_id`); "" if it has none."""
 
 
 @lru_cache(maxsize=64)  # the step that stores a chain reads it three times
@@ -75,6 +78,7 @@ def leaf(pem_chain: bytes) -> Leaf:
             subject=_subject(certificate.subject),
             public_key=_fingerprint(certificate.public_key()),
             issuer_common_name=_common_name(certificate.issuer),
+            cert_id=cert_id(certificate),
         )
     except _UNREADABLE:
         raise SecretUnusable("the first certificate has a field that cannot be read") from None

@@ -1,5 +1,5 @@
-"""Keeps a short list of how a Certificate's last runs ended, in its status, for `describe`. No decision
-depends on it. Pure."""
+"""Keeps a short list of how a Certificate's last runs ended, in its status, for `describe`. One decision
+depends on it: how soon after its issue a pair may be renewed (`model.status.issued_at`). Pure."""
 
 from __future__ import annotations
 

@@ -140,6 +140,9 @@ class Issuer:
     profile: str = ""
     solvers: tuple[Solver, ...] = ()
     account_key_algorithm: str = "RSA-2048"
+    uses_ari: bool = True
+    """Whether the CA's renewal information decides the renewal time, if the CA offers it
+    (spec.acme.renewalInformationSource)."""
     rate_limits: Mapping[LimitName, RateLimit | None] = field(default_factory=dict)
     """The limits that differ from those that the CA publishes; None: the CA does not have this limit."""
     labels: Mapping[str, str] = field(default_factory=dict)

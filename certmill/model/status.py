@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from certmill.model.ari import AriStatus
 from certmill.model.history import PastRun
 from certmill.model.persisted import PERSISTED
 from certmill.model.reason import Reason
@@ -59,6 +60,8 @@ class CertificateStatus:
     run has left behind."""
     order_spec: str = ""
     """The digest of the spec of this order."""
+    ari: AriStatus | None = None
+    """What the CA suggests for the renewal of the stored pair (status.acme.ari); None: it was not asked."""
     history: tuple[PastRun, ...] = ()
     """How the last runs ended, oldest first."""
     revoked: Revocation | None = None
@@ -84,6 +87,14 @@ class IssuerStatus:
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)
+
+
+def issued_at(status: CertificateStatus) -> float | None:
+    """When the stored pair was issued (seconds since the epoch), as far as the status still has it: a home
+    stores `last_issuance_time` only while it is needed, and the history has the last runs."""
+    if status.last_issuance_time is not None:
+        return status.last_issuance_time
+    return max((run.at for run in status.history if run.issued), default=None)
 
 
 def as_of(status: CertificateStatus, now: float) -> CertificateStatus:

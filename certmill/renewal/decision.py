@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from certmill.model.certificate import RenewalPolicy
 from certmill.model.reason import END_OF_LIFE, Reason
+from certmill.model.status import issued_at
 from certmill.renewal.observation import Observation, Violation
 from certmill.renewal.plan import RenewalPlan, least_seconds_between
 from certmill.renewal.policy import CLOCK_TOLERANCE_SECONDS, violated
@@ -65,7 +66,7 @@ def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> D
 
 def _not_before(observation: Observation, violation: Violation, now: float) -> BackingOff | None:
     """Why the run must wait, and until when; None if it may begin now."""
-    leaf, issued = observation.leaf, observation.status.last_issuance_time
+    leaf, issued = observation.leaf, issued_at(observation.status)
     if (
         violation.reason is Reason.EXPIRED
         and observation.certificate.renewal_policy is RenewalPolicy.DISABLED

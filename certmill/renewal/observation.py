@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from certmill.crypto import chain
 from certmill.errors import SecretUnusable
+from certmill.model.ari import AriStatus
 from certmill.model.certificate import Certificate
 from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus
+from certmill.renewal import ari
 from certmill.renewal.plan import RenewalPlan, plan
 
 
@@ -33,6 +35,8 @@ class Observation:
     status: CertificateStatus
     specs: tuple[str, ...]
     jitter_seconds: float = 0.0
+    uses_ari: bool = True
+    """Whether the issuer of the stored pair uses the renewal information of its CA."""
 
     @property
     def spec(self) -> str:
@@ -43,7 +47,12 @@ class Observation:
     def renewal(self) -> RenewalPlan:
         """When the stored pair must be renewed, and by which rule. The pair's leaf must be known."""
         assert self.leaf is not None
-        return plan(self.certificate, self.leaf, jitter_seconds=self.jitter_seconds)
+        return plan(self.certificate, self.leaf, ari=self.ari, jitter_seconds=self.jitter_seconds)
+
+    @property
+    def ari(self) -> AriStatus | None:
+        """The renewal information of the stored pair, if its issuer uses it and the CA was asked."""
+        return ari.known(self.status, self.leaf) if self.uses_ari and self.leaf is not None else None
 
 
 def observe(
@@ -54,6 +63,7 @@ def observe(
     *,
     unusable: str = "",
     jitter_seconds: float = 0.0,
+    uses_ari: bool = True,
 ) -> Observation:
     """Parse the stored pair, with size limits, so that the checks only compare facts. `unusable`: why the
     Secret exists but could not be read."""
@@ -71,4 +81,5 @@ def observe(
         status=status,
         specs=specs,
         jitter_seconds=jitter_seconds,
+        uses_ari=uses_ari,
     )

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from certmill.crypto import chain
+from certmill.model.ari import AriStatus
 from certmill.model.certificate import Certificate, RenewalPolicy
+from certmill.renewal import ari as renewal_information
 from certmill.renewal.windows import first_open
 
 LEAST_SHARE = 0.1
@@ -24,6 +26,8 @@ order."""
 class RenewalRule(StrEnum):
     """The rule that decides the renewal time."""
 
+    ARI = "in the window that the CA suggests"
+    ARI_PAST = "the window that the CA suggests is in the past"
     RENEW_BEFORE = "renewBefore"
     RENEW_BEFORE_PERCENTAGE = "renewBeforePercentage"
     TWO_THIRDS = "two thirds of the lifetime"
@@ -44,24 +48,48 @@ class RenewalPlan:
     reason: RenewalRule
 
 
-def plan(certificate: Certificate, leaf: chain.Leaf, *, jitter_seconds: float) -> RenewalPlan:
-    """The renewal time by renewBefore, else by renewBeforePercentage, else at 2/3 of the real lifetime, as in
-    cert-manager; earlier by the jitter; then moved into spec.renewal.windows.
+def plan(
+    certificate: Certificate, leaf: chain.Leaf, *, ari: AriStatus | None = None, jitter_seconds: float
+) -> RenewalPlan:
+    """The renewal time: in the window that the CA suggests (`ari`: what it has answered for this leaf); else
+    by renewBefore, else by renewBeforePercentage, else at 2/3 of the real lifetime, as in cert-manager, and
+    earlier by the jitter. Then it is moved into spec.renewal.windows.
 
     If no window opens before the expiry, the windows do not count: a certificate does not expire because of
-    them. The result depends only on the arguments, so it is the same in every process and after every
-    restart."""
+    them. Nor do they count when the CA wants a renewal at once. The result depends only on the arguments, so
+    it is the same in every process and after every restart."""
     if certificate.renewal_policy is RenewalPolicy.DISABLED:
         return RenewalPlan(instant=None, check_at=leaf.not_after, reason=RenewalRule.DISABLED)
-    desired, reason = _desired(certificate, leaf)
-    desired -= _jitter(leaf, jitter_seconds)
-    if certificate.renewal_windows:
-        opens = first_open(certificate.renewal_windows, desired, not_after=leaf.not_after)
-        if opens is None:
-            reason = RenewalRule.NO_WINDOW
-        elif opens != desired:
-            desired, reason = opens, RenewalRule.WINDOW
+    suggested = renewal_information.instant(ari, leaf) if ari is not None else None
+    if ari is not None and suggested is not None:
+        desired, reason = suggested, RenewalRule.ARI_PAST if ari.at_once else RenewalRule.ARI
+        window = ari.window
+    else:
+        desired, reason = _desired(certificate, leaf)
+        desired -= _jitter(leaf, jitter_seconds)
+        window = None
+    if certificate.renewal_windows and reason is not RenewalRule.ARI_PAST:
+        desired, reason = _in_windows(certificate, leaf, desired, reason, suggested=window)
     return RenewalPlan(instant=desired, check_at=desired, reason=reason)
+
+
+def _in_windows(
+    certificate: Certificate,
+    leaf: chain.Leaf,
+    desired: float,
+    reason: RenewalRule,
+    *,
+    suggested: tuple[float, float] | None,
+) -> tuple[float, RenewalRule]:
+    """The time moved into spec.renewal.windows, and into the CA's suggested window too if both are open at
+    some time."""
+    opens = first_open(certificate.renewal_windows, desired, not_after=leaf.not_after)
+    if suggested is not None and (opens is None or opens > suggested[1]):
+        both = first_open(certificate.renewal_windows, suggested[0], not_after=suggested[1])
+        opens = both if both is not None else opens
+    if opens is None:
+        return desired, RenewalRule.NO_WINDOW
+    return opens, reason if opens == desired else RenewalRule.WINDOW
 
 
 def _desired(certificate: Certificate, leaf: chain.Leaf) -> tuple[float, RenewalRule]:

@@ -9,10 +9,12 @@ from certmill.certificates import secret_contract
 from certmill.clock import instant
 from certmill.crypto import chain, keys
 from certmill.errors import SecretUnusable
+from certmill.model.ari import AriStatus
 from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
 from certmill.model.status import expiry_message
 from certmill.renewal.observation import Observation, Violation
+from certmill.renewal.plan import RenewalRule
 
 CLOCK_TOLERANCE_SECONDS = 300.0
 """The clocks of two machines may differ by this many seconds: an instant that is less far in the future
@@ -160,11 +162,20 @@ def _not_yet_valid(observation: Observation, now: float) -> Violation | None:
 def _renewing(observation: Observation, now: float) -> Violation | None:
     renew_at = observation.renewal.instant
     if renew_at is not None and renew_at <= now:
+        if observation.renewal.reason is RenewalRule.ARI_PAST and observation.ari is not None:
+            return Violation(reason=Reason.RENEWING, message=_suggested_at_once(observation.ari))
         scheduled = f"{instant(renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
         return Violation(
             reason=Reason.RENEWING, message=f"Renewing certificate as renewal was scheduled at {scheduled}"
         )
     return None
+
+
+def _suggested_at_once(ari: AriStatus) -> str:
+    """The message for a window in the past: the CA has revoked the certificate, or will do so."""
+    ended = f", which ended at {instant(ari.end):%Y-%m-%d %H:%M:%S} UTC" if ari.end is not None else ""
+    see = f"; see {ari.explanation_url}" if ari.explanation_url else ""
+    return f"Renewing certificate at once as the ARI window of the CA is in the past{ended}{see}"
 
 
 def _listed(fields: Sequence[str]) -> str:

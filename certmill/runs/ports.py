@@ -19,6 +19,7 @@ from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.runs.concurrency import NamespaceLimit, SlowLookups
 from certmill.runs.installation import Installation
 from certmill.runs.zone_locks import ZoneLocks
+from certmill.state.ari_checks import AriChecks
 from certmill.state.buckets import Buckets
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
@@ -92,6 +93,7 @@ class Ports:
     snapshots: Snapshots
     issuer_records: IssuerRecords
     key_authorizations: KeyAuthorizations
+    ari_checks: AriChecks
     routes: Routes
     seal: Seal
     clients: Clients

@@ -35,6 +35,7 @@ from certmill.runtime.acme_clients import AcmeClients
 from certmill.runtime.self_checks import SelfChecks
 from certmill.runtime.solver_providers import SolverProviders
 from certmill.settings import Settings
+from certmill.state.ari_checks import AriChecks
 from certmill.state.buckets import Buckets
 from certmill.state.due import DueTimes
 from certmill.state.installation import InstallationRecord
@@ -245,6 +246,7 @@ def _ports(settings: Settings, client: Redis, place: _Place, clock: Clock) -> Po
         snapshots=Snapshots(client),
         issuer_records=IssuerRecords(client),
         key_authorizations=KeyAuthorizations(client),
+        ari_checks=AriChecks(client),
         # Configured keys are checked now, so that a wrong one ends the process at its start.
         seal=Seal(seal_keys(settings)) if settings.seal_keys else LazySeal(lambda: seal_keys(settings)),
         clients=AcmeClients(settings),

@@ -21,7 +21,7 @@ passed."""
 LONGEST_WAIT_SECONDS = 8 * 86_400.0
 """Longer than any wait and any back-off (runs.backoff)."""
 
-_NOTED_AHEAD = (keys.WAITING, keys.RENEWALS, keys.JOURNAL_TIMES)
+_NOTED_AHEAD = (keys.WAITING, keys.RENEWALS, keys.ARI_CHECKS, keys.JOURNAL_TIMES)
 """Sets whose scores may be far in the future. Each tick corrects the scores of the other sets."""
 
 

@@ -29,6 +29,9 @@ RENEWALS = "certmill:renewals"
 """Sorted set id → instant of idle certificates: when to check the certificate again (renewal, or the next
 attempt after a failure)."""
 
+ARI_CHECKS = "certmill:ari_checks"
+"""Sorted set id → instant at which the CA is asked next for the renewal information of the certificate."""
+
 DUE_SETS = (IN_FLIGHT, WAITING, ARRIVALS, RENEWALS)
 """A certificate is in exactly one of these sets."""
 

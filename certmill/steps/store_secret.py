@@ -14,7 +14,7 @@ from certmill.issuers import account
 from certmill.model.status import CertificateStatus
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
-from certmill.renewal import next_check
+from certmill.renewal import ari, next_check
 from certmill.renewal.plan import plan
 from certmill.renewal.risk import risk_of
 from certmill.runs.facts import Stored
@@ -65,6 +65,8 @@ def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced
     def with_pair(status: CertificateStatus) -> CertificateStatus:
         return conditions.issued(status, leaf, renew_at=renewal.instant, now=now)
 
+    if context.issuer.uses_ari and leaf.cert_id:
+        context.ports.ari_checks.schedule(context.certificate_id, at=ari.first_check(leaf, now))
     before = statuses.update(context.ports.home, context.certificate_id, with_pair)
     after = with_pair(before)
     statuses.note(context.ports, context.certificate, after)

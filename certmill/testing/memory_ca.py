@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from certmill.acme.ari import RenewalInfo
 from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
-from certmill.acme.problems import Problem
 from certmill.acme.resources import (
     Account,
     AccountStatus,
@@ -29,6 +29,7 @@ from certmill.acme.resources import (
     AuthorizationStatus,
     Challenge,
     ChallengeStatus,
+    Directory,
     ExternalAccount,
     IssuedChain,
     Order,
@@ -39,34 +40,11 @@ from certmill.clock import Clock
 from certmill.errors import CertmillError, OrderGone, OrderNotReady
 from certmill.model.issuer import Issuer
 from certmill.model.names import Identifier
+from certmill.testing.trouble import Trouble
 
 T = TypeVar("T")
 
 _DAY = 86_400.0
-
-
-class Trouble:
-    """The faults of a CA in memory. When a fault is reset, requests that waited for it are completed."""
-
-    def __init__(self) -> None:
-        self.validation = False
-        """Answered challenges stay pending."""
-        self.issuance = False
-        """Finalized orders stay processing."""
-        self.down: CertmillError | None = None
-        """The next requests for an authorization raise this error."""
-        self.before_next_authorization: Callable[[], None] | None = None
-        """Called once, at the next request for an authorization."""
-        self.other_key = False
-        """Certificates are issued for a key that is in no CSR."""
-        self.other_names: tuple[str, ...] = ()
-        """Certificates are issued for these DNS names instead of the requested ones."""
-        self.problem = Problem(type="unauthorized", detail="not what was expected", status=403)
-        """The problem of challenges that cannot be validated."""
-        self.lifetime_seconds = 90 * _DAY
-        """How long certificates are valid."""
-        self.valid_in_seconds = 0.0
-        """How long after their issue certificates become valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +75,8 @@ class MemoryCA:
     there."""
     downloads: list[str] = field(default_factory=list)
     """The URLs of downloaded certificates, in order."""
+    renewal_infos: list[str] = field(default_factory=list)
+    """The certificates whose renewal information was requested, in order."""
     ordered: list[Ordered] = field(default_factory=list)
     """The arguments of the new orders, in order."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -128,6 +108,9 @@ class MemoryCA:
             .not_valid_before(begins)
             .not_valid_after(begins + datetime.timedelta(seconds=self.trouble.lifetime_seconds))
             .add_extension(names, critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
@@ -141,6 +124,25 @@ class MemoryAcmeClient:
 
     def read_keys_from(self, keys: KeySource) -> None:
         """Does nothing: this CA accepts each key."""
+
+    def directory(self) -> Directory:
+        """Return a directory, with renewalInfo (RFC 9773) if `trouble` has an answer for it."""
+        ari = "https://ca.test/ari" if self._ca.trouble.renewal_info is not None else ""
+        return Directory(
+            new_nonce="https://ca.test/nonce",
+            new_account="https://ca.test/account",
+            new_order="https://ca.test/order",
+            renewal_info=ari,
+        )
+
+    def renewal_info(self, cert_id: str) -> RenewalInfo:
+        """RFC 9773 §4.1: return the renewal information; the same for each certificate."""
+        self._ca.renewal_infos.append(cert_id)
+        found = self._ca.trouble.renewal_info
+        if isinstance(found, CertmillError):
+            raise found
+        assert found is not None, "the directory has no renewalInfo"
+        return found
 
     def new_account(
         self,

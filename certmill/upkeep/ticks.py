@@ -23,6 +23,7 @@ from certmill.state.due import LONGEST_WAIT_SECONDS
 from certmill.state.records import Due
 from certmill.state.run_state import WakeUp
 from certmill.upkeep import sweep
+from certmill.upkeep.ari_checks import AriChecks
 from certmill.upkeep.planned_renewals import begin_planned
 
 WAKE_LIMIT = 500
@@ -138,6 +139,11 @@ class Ticks:
         self._ports.due.postpone(list(failed), at=now + CHECK_AGAIN_SECONDS)
         self._ports.fleet.drop_ended()
         return len(due) + begin_planned(self._ports, self._reconciler)
+
+    def check_ari(self) -> int:
+        """Ask the CAs for the renewal information that is due, until time runs out. Returns the number of
+        requests."""
+        return AriChecks(ports=self._ports, reconciler=self._reconciler).run()
 
     def reread(self, owner: str) -> Reread:
         """Reconcile what changed in the home since the last re-read: Certificates first, then issuers, until

@@ -19,6 +19,7 @@ from certmill.model.issuer import (
 from certmill.model.manifests.parse import certificate_document
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
+from certmill.views.ari import ari_object
 from certmill.views.times import timestamp
 
 Object = dict[str, object]
@@ -35,6 +36,7 @@ def certificate_object(certificate: Certificate, status: CertificateStatus, crea
         "revision": status.revision,
         "lastFailureTime": _time(status.last_failure_time),
         "failedIssuanceAttempts": status.failed_issuance_attempts,
+        "acme": ari_object(status.ari),
     }
     return _with(dict(certificate_document(certificate)), created, status=_set(found))
 
@@ -113,6 +115,7 @@ def _acme(issuer: Issuer) -> Object:
         "externalAccountBinding": {"keyID": binding.key_id, "keySecretRef": _ref(binding.key_secret_ref)}
         if binding
         else None,
+        "renewalInformationSource": None if issuer.uses_ari else "None",
         "solvers": [_solver(solver) for solver in issuer.solvers],
     }
     return _set(spec)

@@ -21,6 +21,7 @@ from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import AccountStatus, AuthorizationStatus, ExternalAccount, OrderStatus
 from certmill.crypto import chain, csr, keys
+from certmill.crypto.cert_id import cert_id
 from certmill.errors import AccountRefused, CAUnavailable, NameRefused, OrderGone, OrderNotReady, OrderRefused
 from certmill.http.transport import Connections, TlsTrust
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
@@ -448,7 +449,7 @@ def test_a_reason_that_is_none_is_refused(issuing):
 def test_renewal_information_names_a_window_within_the_lifetime(issuing):
     leaf = leaf_of(issuing.issue(dns("ari.example")))
 
-    info = issuing.acme.renewal_info(ari.cert_id(leaf))
+    info = issuing.acme.renewal_info(cert_id(leaf))
 
     assert (
         leaf.not_valid_before_utc.timestamp() < info.start < info.end < leaf.not_valid_after_utc.timestamp()
@@ -465,14 +466,14 @@ def test_a_window_that_the_ca_moved_is_seen(issuing, pebble):
     )
     pebble.set_renewal_info(leaf.public_bytes(Encoding.PEM), window)
 
-    info = issuing.acme.renewal_info(ari.cert_id(leaf))
+    info = issuing.acme.renewal_info(cert_id(leaf))
 
     assert (info.end - info.start, info.explanation_url) == (86_400.0, "https://ca.example/why")
 
 
 def test_an_order_replaces_a_certificate_once(issuing):
     """RFC 9773 §5, and 409 alreadyReplaced for the second."""
-    replaced = ari.cert_id(leaf_of(issuing.issue(dns("replaced.example"))))
+    replaced = cert_id(leaf_of(issuing.issue(dns("replaced.example"))))
     patiently(lambda: issuing.issue(dns("replaced.example"), replaces=replaced))
 
     with pytest.raises(OrderRefused, match="without `replaces`") as caught:

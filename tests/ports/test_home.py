@@ -18,6 +18,7 @@ from certmill.home.kubernetes.home import KubernetesHome
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
+from certmill.model.ari import AriStatus
 from certmill.model.certificate import OutputFormat, PrivateKeySpec
 from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
 from certmill.model.names import CertificateId
@@ -55,6 +56,16 @@ STATUS = CertificateStatus(
     next_attempt=4.0,
     failed_spec="abc",
     failed_run="3@1800000000.000",
+    ari=AriStatus(
+        cert_id="aki.serial",
+        start=5.0,
+        end=6.0,
+        explanation_url="https://ca.example/why",
+        last_checked=7.0,
+        next_check=8.0,
+        last_error="503",
+        at_once=True,
+    ),
 )
 
 

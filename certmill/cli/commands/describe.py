@@ -21,6 +21,7 @@ from certmill.model.status import CertificateStatus, as_of
 from certmill.renewal.risk import risk_of, with_risk
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
+from certmill.views.ari import ari_line
 from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.next_step import Known, next_line, step_number
@@ -142,6 +143,7 @@ def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
         ("Not before", moment(status.not_before)),
         ("Not after", _both(status.not_after, now)),
         ("Renewal", _both(status.renewal_time, now)),
+        ("ARI", ari_line(status.ari, now)),
         ("Revoked", revocation_text(status.revoked, now)),
         ("Revision", str(status.revision or "")),
         ("Failures", failures),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from certmill.errors import NewerRelease
+from certmill.home.kubernetes.ari import ari_of, with_ari
 from certmill.home.kubernetes.conditions import conditions_of, generation_of, merged_conditions, raw_condition
 from certmill.home.kubernetes.history import history_of
 from certmill.kube.client import FIELD_MANAGER
@@ -33,7 +34,8 @@ ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
 """The annotation is JSON. `next`: the time of the next attempt. `after` and `attempts`: the failure before
 it. `spec`: the digest of what failed. `run`: the run that failed. `issued`: the last issuance. `order`,
 `order_spec`: the order whose DNS-01 values may still be in DNS, and the digest of its spec. `revoked`: the
-revocation of the stored certificate."""
+revocation of the stored certificate. `ari_at_once`: the end of the suggested window if that was in the past
+when the CA first answered with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class _Kept:
     order: str = ""
     order_spec: str = ""
     revoked: Revocation | None = None
+    ari_at_once: str = ""
 
 
 _CODEC: Final = Codec(_Kept, lenient=True)
@@ -90,6 +93,7 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         asked=is_asked(body),
         order=kept.order,
         order_spec=kept.order_spec,
+        ari=ari_of(status, at_once=kept.ari_at_once),
         history=history_of(body),
         revoked=kept.revoked,
         version=body or None,
@@ -130,6 +134,7 @@ def with_certificate_status(body: Mapping[str, object], status: CertificateStatu
     fields |= {
         "revision": status.revision or None,
         "failedIssuanceAttempts": status.failed_issuance_attempts or None,
+        "acme": with_ari(mapping(body.get("status")), status.ari),
     }
     return _with(body, fields, status.conditions)
 
@@ -150,6 +155,7 @@ def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | N
         order=status.order,
         order_spec=status.order_spec,
         revoked=status.revoked,
+        ari_at_once=_text(status.ari.end if status.ari is not None and status.ari.at_once else None),
     )
     unknown, before = _CODEC.unknown(_annotation(body)), _kept(body)
     is_over = bool(before.order and not status.order) or (

@@ -181,7 +181,7 @@ def test_times_at_the_ends_of_the_calendar_are_read_and_written(time):
 def test_what_others_keep_in_a_status_stays():
     body = a_body(
         {
-            "acme": {"ari": {"nextCheck": "2027-01-01T00:00:00Z"}},
+            "acme": {"order": {"url": "https://ca.example/1"}},
             "nextPrivateKeySecretName": "web-next",
             "revision": 1,
         }
@@ -191,6 +191,55 @@ def test_what_others_keep_in_a_status_stays():
 
     assert status["acme"] == body["status"]["acme"]
     assert (status["nextPrivateKeySecretName"], status["revision"]) == ("web-next", 2)
+
+
+ARI = {
+    "certID": "aki.serial",
+    "suggestedWindow": {"start": "2027-01-01T00:00:00Z", "end": "2027-01-02T00:00:00Z"},
+    "explanationURL": "https://ca.example/why",
+    "lastChecked": "2026-12-01T00:00:00Z",
+    "nextCheck": "2026-12-01T06:00:00Z",
+    "lastError": "503",
+}
+
+
+def test_renewal_information_is_written_as_cert_manager_writes_it():
+    status = certificate_status_of(a_body({"acme": {"ari": ARI}}))
+
+    assert status.ari.window == (1_798_761_600.0, 1_798_848_000.0)
+    assert written(a_body({}), status)["status"]["acme"] == {"ari": ARI}
+    assert written(a_body({"acme": {"ari": ARI | {"new": 1}}}), status)["status"]["acme"]["ari"]["new"] == 1
+
+
+def test_renewal_information_of_a_pair_that_is_gone_is_removed():
+    body = a_body({"acme": {"ari": ARI, "order": 1}})
+
+    assert written(body, CertificateStatus())["status"]["acme"] == {"order": 1}
+    assert "acme" not in written(a_body({"acme": {"ari": ARI}}), CertificateStatus())["status"]
+
+
+@pytest.mark.parametrize(
+    "damaged", [1, "x", [], {}, {"suggestedWindow": 1}, {"suggestedWindow": {"start": "x"}}]
+)
+def test_damaged_renewal_information_has_no_window(damaged):
+    ari = certificate_status_of(a_body({"acme": {"ari": damaged}})).ari
+
+    assert ari is None or ari.window is None
+
+
+@pytest.mark.parametrize(
+    ("end", "at_once"), [("2027-01-02T00:00:00Z", True), ("2027-01-03T00:00:00Z", False)]
+)
+def test_that_a_window_was_past_from_the_beginning_is_of_that_window(end, at_once):
+    """cert-manager's CRD has no field for it, so it is in our annotation, with the end of the window."""
+    status = certificate_status_of(a_body({"acme": {"ari": ARI}}))
+    status = replace(status, ari=replace(status.ari, at_once=True))
+    annotation = attempt_of(status, a_body({}))
+    later = {"acme": {"ari": ARI | {"suggestedWindow": {"start": "2027-01-01T00:00:00Z", "end": end}}}}
+
+    found = certificate_status_of(a_body(later, annotations={ATTEMPT_ANNOTATION: annotation}))
+
+    assert found.ari.at_once is at_once
 
 
 @pytest.mark.parametrize("with_status", [with_certificate_status, with_issuer_status])

@@ -182,6 +182,7 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
             Solver(dns01=Dns01Solver(provider=Cloudflare(email="ops@example.com", api_key=TOKEN_REF))),
         ),
         account_key_algorithm="ECDSA-384",
+        uses_ari=False,
         labels={"a": "b"},
         annotations={"certmill.io/account-key-algorithm": "ECDSA-384"},
     )

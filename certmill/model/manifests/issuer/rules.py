@@ -62,6 +62,7 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
             for index, solver in enumerate(acme.solvers or ())
         ),
         account_key_algorithm=_key_algorithm(metadata),
+        uses_ari=acme.renewal_information_source != "None",
         rate_limits=rate_limits_of(metadata.annotations or {}),
         labels=metadata.labels or {},
         annotations=metadata.annotations or {},

@@ -35,8 +35,8 @@ class ExternalAccountBindingSchema(Schema):
 
 
 class AcmeSchema(Schema):
-    """spec.acme. renewalInformationSource is ARI by default in cert-manager's own CRD, and has no effect
-    there (a feature gate is off)."""
+    """spec.acme. renewalInformationSource is ARI by default. In cert-manager it has no effect, because a
+    feature gate is off there."""
 
     email: Line | None = None
     server: Line
