@@ -49,8 +49,8 @@ REGISTERED = IssuerStatus(
 INSTANTS = st.integers(0, 4_000_000_000).map(float)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 CONDITIONS = st.lists(
-    st.builds(Condition, type=st.sampled_from(["Ready", "Issuing"]), status=st.booleans(), reason=TEXTS,
-              message=TEXTS, last_transition=INSTANTS),
+    st.builds(Condition, type=st.sampled_from(["Ready", "Issuing", "AtRisk"]), status=st.booleans(),
+              reason=TEXTS, message=TEXTS, last_transition=INSTANTS),
     unique_by=lambda condition: condition.type,
     max_size=3,
 ).map(tuple)  # fmt: skip
