@@ -15,13 +15,15 @@ from certmill.issuers import account
 from certmill.model.names import certificate_id
 from certmill.model.object_ref import ObjectRef
 
-PROD = ObjectRef(kind="ClusterIssuer", namespace="", name="prod")
+CLASSIC = ObjectRef(kind="ClusterIssuer", namespace="", name="classic")
 HOUR = 3600.0
 
 
 def issued(lab, name):
-    """Issue a certificate, and write its time of issue two hours back; its leaf in PEM."""
-    lab.issue(name, f"{name}.other.test")
+    """Issue a certificate of 90 days, and write its time of issue two hours back; its leaf. Pebble chooses a
+    random profile for an order that names none, and the window of a certificate of minutes is not used."""
+    lab.apply_issuer("classic", profile="default")
+    lab.issue(name, f"{name}.other.test", issuer="classic")
     lab.until(lambda: lab.record(name).step == "", what="the run ends")
     issued_at = time.time() - 2 * HOUR
     statuses.update(
@@ -60,7 +62,7 @@ def test_a_window_that_the_ca_moves_leads_to_a_renewal(lab):
 def test_beat_sees_a_revocation_and_a_new_certificate_is_issued(lab):
     leaf = issued(lab, "revoked")
     ports = lab.runtime.ports
-    account.client(ports, ports.home.issuer(PROD)).revoke(leaf.public_bytes(Encoding.DER))
+    account.client(ports, ports.home.issuer(CLASSIC)).revoke(leaf.public_bytes(Encoding.DER))
     check_now(lab, "revoked")
 
     lab.until(
