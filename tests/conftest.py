@@ -4,6 +4,7 @@ installed."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,17 @@ sys.dont_write_bytecode = False
 # No test depends on the time that an example takes, and CI machines may be slow.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("certmill")
+
+
+@pytest.fixture(autouse=True)
+def _own_log_handlers():
+    """A command that a test runs in this process sends the log to that test's stderr. The next test must not
+    write there: it is closed then."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = [handler for handler in root.handlers if handler in handlers]
+    root.setLevel(level)
 
 
 def _without(error: MissingServer):
