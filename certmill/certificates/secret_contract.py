@@ -7,9 +7,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 
 from certmill.certificates.candidates import candidate_refs
 from certmill.crypto import chain, keys
+from certmill.errors import SecretUnusable
 from certmill.home.base import Home
 from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
@@ -72,6 +74,15 @@ def _listed(values: Sequence[str]) -> str:
 def is_temporary(secret: Secret) -> bool:
     """Whether the Secret has a temporary certificate: its annotations name a Certificate and no issuer."""
     return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
+
+
+def issued_leaf(secret: Secret | None) -> chain.Leaf | None:
+    """The certificate in the Secret; None if there is none that a CA has issued, or if it cannot be read."""
+    if secret is None or not secret.data.get(TLS_CERTIFICATE) or is_temporary(secret):
+        return None
+    with suppress(SecretUnusable):
+        return chain.leaf(secret.data[TLS_CERTIFICATE])
+    return None
 
 
 def _taken_by_issuer(

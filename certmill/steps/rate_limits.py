@@ -12,11 +12,10 @@ from typing import Final
 from certmill.budgets.buckets import SAME_SET_SECONDS, Account, Bucket
 from certmill.budgets.registered_domain import registered_domain
 from certmill.certificates import secret_contract
-from certmill.crypto import chain
-from certmill.errors import CertmillError, FailureClass, SecretUnusable
+from certmill.errors import CertmillError, FailureClass
 from certmill.issuers.tokens import Tokens, Wait, account_of
 from certmill.model.rate_limit import LimitName
-from certmill.model.secret import TLS_CERTIFICATE, Secret
+from certmill.model.secret import Secret
 from certmill.observe.log import get_logger
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Trouble, Waiting
@@ -38,7 +37,7 @@ log = get_logger(__name__)
 def renews_same_set(context: StepContext, secret: Secret | None) -> bool:
     """Whether the Secret has a certificate of the run's issuer for exactly these identifiers that is at most
     120 days old. Then the new order is exempt from two limits (budgets.buckets)."""
-    leaf, certificate, issuer = _leaf(secret), context.certificate, context.issuer
+    leaf, certificate, issuer = secret_contract.issued_leaf(secret), context.certificate, context.issuer
     if secret is None or leaf is None:
         return False
     stored = {*leaf.dns_names, *leaf.ip_addresses}
@@ -120,7 +119,7 @@ def _account(context: StepContext) -> Account:
 def _caller(context: StepContext, secret: Secret | None) -> Caller:
     """Renewals come first, the least remaining life first of all. Behind them the registered domains of new
     names take turns. Names without a certificate that keep failing come last."""
-    certificate, leaf = context.certificate, _leaf(secret)
+    certificate, leaf = context.certificate, secret_contract.issued_leaf(secret)
     rank = leaf.not_after if leaf is not None else None
     if (
         context.since(rank or 0.0) > _LONG_EXPIRED_SECONDS
@@ -137,12 +136,3 @@ def _failures(context: StepContext) -> int:
     with suppress(CertmillError):
         return context.ports.home.certificate_status(context.certificate_id).failed_issuance_attempts
     return 0
-
-
-def _leaf(secret: Secret | None) -> chain.Leaf | None:
-    """The certificate in the Secret; None if there is none that a CA has issued."""
-    if secret is None or not secret.data.get(TLS_CERTIFICATE) or secret_contract.is_temporary(secret):
-        return None
-    with suppress(SecretUnusable):
-        return chain.leaf(secret.data[TLS_CERTIFICATE])
-    return None

@@ -15,13 +15,12 @@ from certmill.certificates import secret_contract, statuses, temporary
 from certmill.certificates.candidates import candidates_for, with_fallbacks
 from certmill.certificates.reconcile import Reconciler
 from certmill.crypto import chain
-from certmill.errors import CertmillError, SecretUnusable, StateUnavailable, Temporary
+from certmill.errors import CertmillError, StateUnavailable, Temporary
 from certmill.issuers import account
 from certmill.model.ari import AriStatus
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
-from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus
 from certmill.observe.log import get_logger
 from certmill.renewal import ari
@@ -183,23 +182,12 @@ def _stored_pair(ports: Ports, certificate_id: CertificateId) -> _Pair | None:
     candidates = candidates_for(ports.home, observed.certificate)
     certificate = with_fallbacks(observed.certificate, candidates)
     secret = temporary.read(ports.home, certificate)[0]
-    leaf = _leaf(secret)
+    leaf = secret_contract.issued_leaf(secret)
     ref = secret_contract.candidate_in(secret, certificate) if secret is not None else None
     issuer = next((one.issuer for one in candidates if one.ref == ref), None)
-    if secret is None or leaf is None or issuer is None or not issuer.uses_ari:
+    if leaf is None or not leaf.cert_id or issuer is None or not issuer.uses_ari:
         return None
     return _Pair(certificate=certificate, status=observed.status, leaf=leaf, issuer=issuer)
-
-
-def _leaf(secret: Secret | None) -> chain.Leaf | None:
-    """The leaf in the Secret, if a CA has issued it and it has an identifier for renewal information."""
-    if secret is None or not secret.data.get(TLS_CERTIFICATE) or secret_contract.is_temporary(secret):
-        return None
-    try:
-        leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
-    except SecretUnusable:
-        return None
-    return leaf if leaf.cert_id else None
 
 
 def is_worth_writing(before: AriStatus | None, after: AriStatus) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.cli import main
 from compose.servers.redis import RedisServer
 from tests.support.lab import Lab
 
@@ -20,3 +21,16 @@ def lab(tmp_path_factory):
     ):
         lab.certmill.start()
         yield lab
+
+
+@pytest.fixture
+def certmill(lab, monkeypatch, capfd):
+    """Run the command with the settings of the lab: (exit code, output, errors)."""
+    for name, value in lab.certmill.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments):
+        capfd.readouterr()
+        return (main(arguments), *capfd.readouterr())
+
+    return run

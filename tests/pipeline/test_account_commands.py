@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 
 from certmill.acme.jws import AccountKey
-from certmill.cli import main
 from certmill.crypto import keys
 from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import CertmillError, InvalidManifest
@@ -16,19 +15,6 @@ from certmill.model.object_ref import ObjectRef
 from certmill.runtime.acme_clients import AcmeClients
 from tests.support.builders import an_issuer
 from tests.support.mill import Mill
-
-
-@pytest.fixture
-def certmill(lab, monkeypatch, capfd):
-    """Run the command with the settings of the lab: (exit code, output, errors)."""
-    for name, value in lab.certmill.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments):
-        capfd.readouterr()
-        return (main(arguments), *capfd.readouterr())
-
-    return run
 
 
 def registered(lab, name):

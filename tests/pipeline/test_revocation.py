@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from certmill.certificates import statuses
-from certmill.cli import main
 from certmill.crypto import chain
 from certmill.model.certificate import RotationPolicy
 from certmill.model.revocation import Revocation, RevocationReason
 from tests.support.builders import ECDSA, a_certificate
 from tests.support.mill import Mill
-
-
-@pytest.fixture
-def certmill(lab, monkeypatch, capfd):
-    """Run the command with the settings of the lab: (exit code, output, errors)."""
-    for name, value in lab.certmill.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments):
-        capfd.readouterr()
-        return (main(arguments), *capfd.readouterr())
-
-    return run
 
 
 def state_at_ca(lab, leaf):

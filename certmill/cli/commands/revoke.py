@@ -49,7 +49,7 @@ def revoke(session: Session, name: str, *, namespace: str, how: How) -> ExitCode
 
 def _revoked(session: Session, ports: Ports, certificate: Certificate, how: How) -> ExitCode:
     done = revocation.revoke(ports, certificate, reason=how.reason, signed_by=how.key)
-    print(_told(certificate, done))
+    print(_summary(certificate, done))
     if not done.revocation.is_key_compromised:
         print(
             f"Secret {certificate.namespace}/{certificate.secret_name} still has the revoked certificate; "
@@ -75,7 +75,7 @@ def _issue_again(session: Session, certificate: Certificate) -> ExitCode:
     return ExitCode.OK
 
 
-def _told(certificate: Certificate, done: Revoked) -> str:
+def _summary(certificate: Certificate, done: Revoked) -> str:
     found = done.revocation
     state = "revoked" if done.is_new else "was revoked already"
     return (
